@@ -1,0 +1,228 @@
+//! Pickers: one table of endpoints per snapshot, read without a lock, and a policy that chooses from it.
+//! What is per call lives in `pick`; a new policy is one file beside `p2c` and one arm in `Chooser`.
+
+mod call;
+mod choose;
+mod p2c;
+mod pick;
+mod table;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::error::{Code, Error, Result};
+use crate::fork;
+use crate::instance::quoted;
+use crate::runtime::{spawn, within};
+use crate::snapshot::Snapshot;
+use crate::watch::{ServiceUser, Subscriber, View};
+
+pub use call::{CallError, is_connect_failure};
+use choose::Chooser;
+pub use pick::{Outcome, Pick};
+use table::Table;
+
+/// How a picker chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Policy {
+    /// Each in turn.
+    RoundRobin,
+    /// Any.
+    Random,
+    /// The better of two random ones by peak EWMA of latency times calls under way: adapts to slow instances.
+    #[default]
+    P2c,
+}
+
+impl Policy {
+    const ALL: [Policy; 3] = [Policy::RoundRobin, Policy::Random, Policy::P2c];
+
+    /// The word that every language uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Policy::RoundRobin => "round_robin",
+            Policy::Random => "random",
+            Policy::P2c => "p2c",
+        }
+    }
+}
+
+impl std::fmt::Display for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Policy {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Policy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or_else(|| {
+            let words: Vec<_> = Policy::ALL.iter().map(|policy| policy.as_str()).collect();
+            Error::invalid(format!("there is no policy {}; it is one of {}", quoted(text), words.join(", ")))
+        })
+    }
+}
+
+/// A load balancer over the current snapshot of a service. Cheap to clone; clones share their load figures.
+#[derive(Clone)]
+pub struct Picker(fork::Owned<Arc<Inner>>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    timeout: Duration,
+    _view: Arc<View>,
+    _user: ServiceUser,
+}
+
+/// What the service's actor feeds.
+struct Shared {
+    table: ArcSwap<Table>,
+    chooser: Chooser,
+    filled: Notify,
+    service: Arc<str>,
+}
+
+impl Subscriber for Shared {
+    fn offer(&self, snapshot: &Snapshot) -> bool {
+        let table = self.table.load().next(snapshot);
+        let filled = !table.is_empty();
+        self.table.store(Arc::new(table));
+        if filled {
+            self.filled.notify_waiters();
+        }
+        false
+    }
+
+    fn end(&self) {
+        self.table.store(Arc::new(Table::closed()));
+        self.filled.notify_waiters();
+    }
+}
+
+impl Picker {
+    pub(crate) fn new(
+        service: &str,
+        policy: Policy,
+        view: Arc<View>,
+        user: ServiceUser,
+        runtime: Handle,
+        timeout: Duration,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            table: ArcSwap::from_pointee(Table::empty()),
+            chooser: Chooser::new(policy),
+            filled: Notify::new(),
+            service: service.into(),
+        });
+        view.subscribe(shared.clone());
+        let inner = Inner { shared, runtime, timeout, _view: view, _user: user };
+        Picker(fork::Owned::new(Arc::new(inner)))
+    }
+
+    /// One instance to call. Never waits and does no I/O; report how the call went with [`Pick::done`].
+    ///
+    /// # Errors
+    /// `no_instances`, `closed`, `forked`.
+    #[inline]
+    pub fn pick(&self) -> Result<Pick> {
+        self.0.get()?.shared.pick(None)
+    }
+
+    /// [`Picker::pick`] of another instance than the one with the id `tried`, where there is another: for retries.
+    ///
+    /// # Errors
+    /// As for [`Picker::pick`].
+    pub fn pick_other(&self, tried: &str) -> Result<Pick> {
+        self.0.get()?.shared.pick(Some(tried))
+    }
+
+    /// [`Picker::pick`] that waits up to `timeout` for an instance to come.
+    ///
+    /// # Errors
+    /// `no_instances` when none came, `closed`, `forked`.
+    pub async fn pick_within(&self, timeout: Duration) -> Result<Pick> {
+        let inner = self.0.get()?;
+        let shared = inner.shared.clone();
+        spawn(&inner.runtime, async move {
+            let late = String::new;
+            let found = within(timeout, shared.wait(), late).await;
+            found.or_else(|error| if error.code() == Code::Timeout { shared.pick(None) } else { Err(error) })
+        })
+        .await
+    }
+
+    /// How many instances it picks from now.
+    pub fn len(&self) -> usize {
+        self.0.get().map_or(0, |inner| inner.shared.table.load().len())
+    }
+
+    /// Whether there is nothing to pick.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        &self.0.peek().shared.service
+    }
+
+    /// The policy it was opened with.
+    pub fn policy(&self) -> Policy {
+        self.0.peek().shared.chooser.policy()
+    }
+
+    /// Time that [`Picker::call`] waits for a first instance.
+    fn timeout(&self) -> Duration {
+        self.0.get().map_or(Duration::ZERO, |inner| inner.timeout)
+    }
+}
+
+impl Shared {
+    #[inline]
+    fn pick(&self, tried: Option<&str>) -> Result<Pick> {
+        let table = self.table.load();
+        match self.chooser.choose(&table, tried) {
+            Some(pick) => Ok(pick),
+            None if table.is_closed() => Err(Error::closed("picker")),
+            None => Err(self.nothing()),
+        }
+    }
+
+    #[cold]
+    fn nothing(&self) -> Error {
+        Error::new(
+            Code::NoInstances,
+            format!(
+                "no instance of {:?} to pick: none is registered and healthy, or none matches the filter",
+                self.service
+            ),
+        )
+    }
+
+    async fn wait(&self) -> Result<Pick> {
+        loop {
+            // Registered before the look, so that an instance that comes in between is not missed.
+            let filled = self.filled.notified();
+            tokio::pin!(filled);
+            filled.as_mut().enable();
+            match self.pick(None) {
+                Err(error) if error.code() == Code::NoInstances => filled.await,
+                result => return result,
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Picker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Picker").field("service", &self.service()).field("policy", &self.policy()).finish()
+    }
+}

@@ -1,0 +1,109 @@
+//! One picked instance, from the choice until the report.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::table::Endpoint;
+use crate::instance::{Instance, default_id};
+
+/// How a call to a picked instance went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It answered.
+    Ok,
+    /// It failed to answer, or answered with a failure of its own.
+    Failed,
+    /// The caller gave up, which says nothing about the instance.
+    Cancelled,
+}
+
+impl From<bool> for Outcome {
+    fn from(ok: bool) -> Self {
+        if ok { Outcome::Ok } else { Outcome::Failed }
+    }
+}
+
+/// An instance to call now. Its call counts as under way until this is dropped, which without a report ([`Pick::done`])
+/// is taken for a call that went well.
+pub struct Pick {
+    endpoint: Arc<Endpoint>,
+    /// Nanoseconds of [`clock`]; 0 when the policy does not measure, and once the call was reported.
+    start: AtomicU64,
+}
+
+impl Pick {
+    #[inline]
+    pub(super) fn new(endpoint: Arc<Endpoint>, start: u64) -> Self {
+        Pick { endpoint, start: AtomicU64::new(start) }
+    }
+
+    /// The instance.
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.endpoint.instance
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.endpoint.instance.id
+    }
+
+    /// Its address.
+    pub fn address(&self) -> &str {
+        &self.endpoint.instance.address
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.endpoint.instance.port
+    }
+
+    /// `address:port`, with brackets around an IPv6 address.
+    pub fn addr(&self) -> String {
+        default_id(self.address(), self.port())
+    }
+
+    /// `scheme://address:port`.
+    pub fn url(&self) -> String {
+        self.endpoint.instance.url()
+    }
+
+    /// Reports how the call went: an [`Outcome`], or whether it went well. Only the first report counts; the call is
+    /// under way until the pick is dropped.
+    #[inline]
+    pub fn done(&self, outcome: impl Into<Outcome>) {
+        self.report(outcome.into());
+    }
+
+    #[inline]
+    fn report(&self, outcome: Outcome) {
+        // Not a swap, which would cost a third of the whole call: two reports at once may both count.
+        let start = self.start.load(Ordering::Relaxed);
+        self.start.store(0, Ordering::Relaxed);
+        if start != 0 && outcome != Outcome::Cancelled {
+            let now = clock();
+            self.endpoint.estimate.observe(now.saturating_sub(start), outcome == Outcome::Failed, now);
+        }
+    }
+}
+
+impl Drop for Pick {
+    #[inline]
+    fn drop(&mut self) {
+        self.report(Outcome::Ok);
+    }
+}
+
+impl std::fmt::Debug for Pick {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pick").field(&self.id()).finish()
+    }
+}
+
+/// Nanoseconds of the time stamp counter. Never 0, which means unmeasured.
+#[inline]
+pub(super) fn clock() -> u64 {
+    static CLOCK: OnceLock<quanta::Clock> = OnceLock::new();
+    let clock = CLOCK.get_or_init(quanta::Clock::new);
+    clock.delta_as_nanos(0, clock.raw()) | 1
+}

@@ -1,0 +1,208 @@
+//! A URL, options and the environment become one checked `Config`. Reads the environment once, does no I/O towards a
+//! registry, and never lets a secret into a message.
+
+mod options;
+mod url;
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::instance::check_address;
+
+pub use options::{OptionValue, Options};
+pub(crate) use url::{Scheme, Url};
+
+/// Shortest time to live of a registration.
+pub const MIN_TTL: Duration = Duration::from_secs(1);
+/// Longest time to live of a registration.
+pub const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Longest wait or drain that is taken; more is a mistake of units.
+const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Everything that `connect` was told, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) url: Url,
+    pub(crate) timeout: Duration,
+    pub(crate) ttl: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) empty_hold: Duration,
+    pub(crate) cache_size: usize,
+    /// `$CALLSHEET_ADDRESS`: what to advertise where a registration names no address.
+    pub(crate) address: Option<String>,
+}
+
+impl Config {
+    /// Arguments win over the URL's query, that over the environment, that over the defaults.
+    pub(crate) fn new(
+        url: Option<&str>,
+        arguments: Options,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let from_environment = set("CALLSHEET_URL");
+        let text = url.or(from_environment.as_deref()).unwrap_or("local:");
+        let (url, query) = Url::parse(text, &set)?;
+        let options = arguments.over(query).over(Options::from_environment(&set)?);
+        let address = set("CALLSHEET_ADDRESS");
+        if let Some(address) = &address {
+            check_address(address)
+                .map_err(|error| Error::config(format!("$CALLSHEET_ADDRESS: {}", error.message())))?;
+        }
+        options.check_built()?;
+        let config = Config {
+            timeout: options.duration("timeout", Duration::from_secs(5))?,
+            ttl: options.duration("ttl", Duration::from_secs(10))?,
+            drain: options.duration("drain", Duration::ZERO)?,
+            empty_hold: options.duration("empty_hold", Duration::from_secs(600))?,
+            cache_size: options.count("cache_size", 1000)?,
+            address,
+            url,
+        };
+        let wrong = |error: Error| Error::config(error.message());
+        check_ttl(config.ttl).map_err(wrong)?;
+        if config.timeout.is_zero() {
+            return Err(Error::config("timeout must be above 0: it is the time that one request may take"));
+        }
+        if config.cache_size == 0 {
+            return Err(Error::config("cache_size must be above 0: it counts watched services"));
+        }
+        for (name, wait) in
+            [("timeout", config.timeout), ("drain", config.drain), ("empty_hold", config.empty_hold)]
+        {
+            check_wait(name, wait).map_err(wrong)?;
+        }
+        Ok(config)
+    }
+
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.url.scheme
+    }
+
+    /// The URL without secrets and options.
+    pub(crate) fn source(&self) -> &str {
+        &self.url.source
+    }
+}
+
+/// A time to live within its limits, or `invalid_argument`.
+pub(crate) fn check_ttl(ttl: Duration) -> Result<()> {
+    if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("ttl {ttl:?} is not allowed: use 1 second to 1 day")))
+}
+
+/// A wait within its limits, or `invalid_argument`.
+pub(crate) fn check_wait(what: &str, wait: Duration) -> Result<()> {
+    if wait <= MAX_WAIT {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{what} {wait:?} is not allowed: use at most 30 days")))
+}
+
+/// A duration from a number of seconds of any sign and size, or `invalid_argument` that names `what`. Bindings call
+/// this, so that every language refuses the same numbers with the same words.
+pub fn seconds(what: &str, seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Error::invalid(format!("{what} {seconds} is not a duration: use a number of at least 0"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use std::collections::HashMap;
+
+    fn config(url: Option<&str>, options: Options, environment: &[(&str, &str)]) -> Result<Config> {
+        let environment: HashMap<_, _> =
+            environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Config::new(url, options, |name| environment.get(name).cloned())
+    }
+
+    fn refused(url: &str) -> String {
+        let error = config(Some(url), Options::new(), &[]).unwrap_err();
+        assert_eq!(error.code(), Code::Config, "{url}");
+        error.to_string()
+    }
+
+    #[test]
+    fn arguments_win_over_the_url_and_that_over_the_environment() {
+        let environment = [("CALLSHEET_URL", "memory:?ttl=30s&timeout=500ms"), ("CALLSHEET_TTL", "40")];
+        let all = config(None, Options::new().with("ttl", 20.0).unwrap(), &environment).unwrap();
+        assert_eq!((all.ttl, all.timeout), (Duration::from_secs(20), Duration::from_millis(500)));
+        let query = config(None, Options::new(), &environment).unwrap();
+        assert_eq!(query.ttl, Duration::from_secs(30));
+        let rest = config(Some("memory:"), Options::new(), &environment).unwrap();
+        assert_eq!((rest.ttl, rest.timeout), (Duration::from_secs(40), Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest_known_one() {
+        assert!(refused("memory:?tll=5s").contains("did you mean ttl?"));
+        assert!(refused("memory:?time_out=5s").contains("did you mean timeout?"));
+        assert!(refused("memroy:").contains("did you mean memory?"));
+        let error = Options::new().with("emptyhold", 1.0).unwrap_err();
+        assert!(error.code() == Code::Config && error.to_string().contains("did you mean empty_hold?"));
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_url_is_said_without_its_secrets() {
+        for url in [
+            "",
+            "memory",
+            "127.0.0.1:2379",
+            "ftp://h",
+            "local://relative",
+            "local:relative",
+            "memory:a/b",
+            "memory:?ttl",
+            "memory:?ttl=0",
+            "memory:?ttl=-1",
+            "memory:?ttl=nan",
+            "memory:?ttl=inf",
+            "memory:?ttl=2d",
+            "memory:?ttl=10x",
+            "memory:?cache_size=0",
+            "memory:?timeout=0",
+            "memory:?ttl=5s&ttl=6s",
+            "memory:%ff",
+        ] {
+            refused(url);
+        }
+        for url in [
+            "etcd://root:hunter2@h:2379/p",
+            "etcd://root:hun/ter2@h",
+            "etcd://h?password=hunter2",
+            "etdc://root:hunter2@h",
+            "memory:?tokn=hunter2",
+            "://root:hunter2@h",
+            "etcd://root:hunter2?x@h",
+            "etcd://root:x?hunter2@h:2379/p",
+            "etcd://root:x?y&hunter2=@h",
+            "memory://hunter2?@h",
+            "local:///a/b?hunter2",
+        ] {
+            let message = refused(url);
+            assert!(!message.contains("hunter2") && !message.contains("ter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn registries_of_later_versions_say_so() {
+        assert!(refused("etcd://h:2379").contains("lacks etcd"));
+        let hostless = refused("etcd://");
+        assert!(hostless.contains("names no host") && hostless.contains("lacks etcd"), "{hostless}");
+        assert!(refused("consuls://h").contains("lacks consuls"));
+        assert!(refused("memory:?cache_dir=/x").contains("lacks cache_dir"));
+    }
+
+    #[test]
+    fn durations_refuse_what_is_no_duration() {
+        for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert_eq!(seconds("ttl", bad).unwrap_err().code(), Code::InvalidArgument);
+        }
+        assert_eq!(seconds("ttl", 0.5).unwrap(), Duration::from_millis(500));
+    }
+}

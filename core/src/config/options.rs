@@ -1,0 +1,261 @@
+//! The options of `connect` by name, as they come from arguments, a URL's query and the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "(empty)" } else { "***" })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Secret,
+    Text,
+    Duration,
+    Count,
+    List,
+}
+
+/// Every option of the contract. `built` is false for what a later version of callsheet brings.
+const KNOWN: [(&str, Kind, bool); 18] = [
+    ("ca", Kind::Text, true),
+    ("cache_dir", Kind::Text, false),
+    ("cache_max_age", Kind::Duration, false),
+    ("cache_size", Kind::Count, true),
+    ("cert", Kind::Text, true),
+    ("datacenter", Kind::Text, true),
+    ("drain", Kind::Duration, true),
+    ("empty_hold", Kind::Duration, true),
+    ("fallback", Kind::List, false),
+    ("key", Kind::Text, true),
+    ("password", Kind::Secret, true),
+    ("prefix", Kind::Text, true),
+    ("server_name", Kind::Text, true),
+    ("timeout", Kind::Duration, true),
+    ("token", Kind::Secret, true),
+    ("token_file", Kind::Text, true),
+    ("ttl", Kind::Duration, true),
+    ("username", Kind::Text, true),
+];
+
+/// A value of an option as a language hands it over. Numbers are seconds where the option is a duration.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OptionValue {
+    /// A text; durations are written `10s`, `500ms` or a bare number of seconds.
+    Text(String),
+    /// A number: seconds, or a count.
+    Number(f64),
+    /// A duration.
+    Duration(Duration),
+    /// Several texts.
+    List(Vec<String>),
+}
+
+impl From<&str> for OptionValue {
+    fn from(text: &str) -> Self {
+        OptionValue::Text(text.to_owned())
+    }
+}
+
+impl From<String> for OptionValue {
+    fn from(text: String) -> Self {
+        OptionValue::Text(text)
+    }
+}
+
+impl From<f64> for OptionValue {
+    fn from(number: f64) -> Self {
+        OptionValue::Number(number)
+    }
+}
+
+impl From<Duration> for OptionValue {
+    fn from(duration: Duration) -> Self {
+        OptionValue::Duration(duration)
+    }
+}
+
+impl From<Vec<String>> for OptionValue {
+    fn from(list: Vec<String>) -> Self {
+        OptionValue::List(list)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Secret(#[allow(dead_code)] Secret),
+    Text(#[allow(dead_code)] String),
+    Duration(Duration),
+    Count(usize),
+    List(#[allow(dead_code)] Vec<String>),
+}
+
+/// Options by name. Names and values are checked as they are set.
+#[derive(Clone, Debug, Default)]
+pub struct Options(BTreeMap<&'static str, Value>);
+
+impl Options {
+    /// No option set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These options and `name`.
+    ///
+    /// # Errors
+    /// `config` when there is no option of this name, or it takes another kind of value.
+    pub fn with(mut self, name: &str, value: impl Into<OptionValue>) -> Result<Self> {
+        self.set(name, value.into())?;
+        Ok(self)
+    }
+
+    /// Sets `name`; see [`Options::with`].
+    ///
+    /// # Errors
+    /// `config` when there is no option of this name, or it takes another kind of value.
+    pub fn set(&mut self, name: &str, value: OptionValue) -> Result<()> {
+        let Some((name, kind, _)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
+            let names: Vec<_> = KNOWN.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::config(format!(
+                "there is no option {:?}; {}",
+                shortened(name),
+                nearest(name, &names)
+            )));
+        };
+        self.0.insert(name, Value::new(name, *kind, value)?);
+        Ok(())
+    }
+
+    /// These, and of `others` what is not set here.
+    pub(super) fn over(mut self, others: Options) -> Self {
+        for (name, value) in others.0 {
+            self.0.entry(name).or_insert(value);
+        }
+        self
+    }
+
+    /// `CALLSHEET_TTL` and so on.
+    pub(super) fn from_environment(set: &impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut options = Options::new();
+        for (name, ..) in &KNOWN {
+            let variable = format!("CALLSHEET_{}", name.to_ascii_uppercase());
+            if let Some(text) = set(&variable) {
+                options
+                    .set(name, OptionValue::Text(text))
+                    .map_err(|error| Error::config(format!("${variable}: {}", error.message())))?;
+            }
+        }
+        Ok(options)
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// An option that nothing would act on is refused rather than ignored.
+    pub(super) fn check_built(&self) -> Result<()> {
+        match KNOWN.iter().find(|(name, _, built)| !built && self.0.contains_key(name)) {
+            None => Ok(()),
+            Some((name, ..)) => Err(Error::config(format!(
+                "this build of callsheet lacks {name}: saved lists and fallback registries come with a later version"
+            ))),
+        }
+    }
+
+    pub(super) fn duration(&self, name: &str, default: Duration) -> Result<Duration> {
+        match self.0.get(name) {
+            Some(Value::Duration(duration)) => Ok(*duration),
+            _ => Ok(default),
+        }
+    }
+
+    pub(super) fn count(&self, name: &str, default: usize) -> Result<usize> {
+        match self.0.get(name) {
+            Some(Value::Count(count)) => Ok(*count),
+            _ => Ok(default),
+        }
+    }
+}
+
+impl Value {
+    fn new(name: &str, kind: Kind, value: OptionValue) -> Result<Self> {
+        let wrong = |expected: &str| Err(Error::config(format!("option {name} takes {expected}")));
+        match (kind, value) {
+            (Kind::Secret, OptionValue::Text(text)) => Ok(Value::Secret(Secret(text))),
+            (Kind::Text, OptionValue::Text(text)) => Ok(Value::Text(text)),
+            (Kind::Duration, OptionValue::Duration(duration)) => Ok(Value::Duration(duration)),
+            (Kind::Duration, OptionValue::Number(number)) => duration(name, number).map(Value::Duration),
+            (Kind::Duration, OptionValue::Text(text)) => parse_duration(name, &text).map(Value::Duration),
+            (Kind::Count, OptionValue::Number(number))
+                if number >= 0.0 && number.fract() == 0.0 && number < 1e9 =>
+            {
+                Ok(Value::Count(number as usize))
+            }
+            (Kind::Count, OptionValue::Text(text)) => match text.parse::<u32>() {
+                Ok(count) => Ok(Value::Count(count as usize)),
+                Err(_) => wrong("a whole number"),
+            },
+            (Kind::List, OptionValue::List(list)) => Ok(Value::List(list)),
+            (Kind::List, OptionValue::Text(text)) => {
+                Ok(Value::List(text.split(',').map(|part| part.trim().to_owned()).collect()))
+            }
+            (Kind::Secret | Kind::Text, _) => wrong("a text"),
+            (Kind::Duration, _) => wrong("a duration"),
+            (Kind::Count, _) => wrong("a whole number"),
+            (Kind::List, _) => wrong("a list of texts"),
+        }
+    }
+}
+
+fn duration(name: &str, seconds: f64) -> Result<Duration> {
+    super::seconds(name, seconds).map_err(|error| Error::config(error.message()))
+}
+
+/// `10s`, `500ms`, `2m`, `1h`, or a bare number of seconds.
+fn parse_duration(name: &str, text: &str) -> Result<Duration> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => f64::NAN,
+    };
+    match number.parse::<f64>() {
+        Ok(number) if scale.is_finite() => duration(name, number * scale),
+        _ => Err(Error::config(format!(
+            "{name}={:?} is not a duration: write 10s, 500ms, 2m, 1h or a number of seconds",
+            shortened(text)
+        ))),
+    }
+}
+
+pub(super) fn is_option(name: &str) -> bool {
+    KNOWN.iter().any(|(known, ..)| *known == name)
+}
+
+/// At most 40 characters of a text that is quoted in a message.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// A hint at what was meant: the known word nearest to `word`, or all of them.
+pub(super) fn nearest(word: &str, known: &[&str]) -> String {
+    let word = shortened(word).to_lowercase();
+    let similar = |known: &str| strsim::jaro_winkler(&word, known);
+    match known.iter().max_by(|a, b| similar(a).total_cmp(&similar(b))) {
+        Some(best) if similar(best) > 0.75 => format!("did you mean {best}?"),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}

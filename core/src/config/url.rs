@@ -1,0 +1,155 @@
+//! The URL that names a registry. Secrets in it never leave this file but in a type that does not show them.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+
+use super::options::{OptionValue, Options, is_option, nearest};
+use crate::error::{Error, Result};
+use crate::instance::check_service;
+
+const SCHEMES: [&str; 8] = ["local", "memory", "etcd", "etcds", "consul", "consuls", "static", "dns"];
+
+/// Which registry a URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Local,
+    Memory,
+}
+
+/// A registry's URL, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) scheme: Scheme,
+    /// The URL as it may be shown: no user, no password, no options.
+    pub(crate) source: String,
+    /// `memory:name`; empty for a registry that is private to the client.
+    pub(crate) name: String,
+    /// `local:///path`.
+    pub(crate) path: Option<PathBuf>,
+}
+
+impl Url {
+    /// Takes a URL apart; its query comes back as options.
+    pub(super) fn parse(
+        text: &str,
+        environment: &impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Options)> {
+        let (body, query) = text.split_once('?').unwrap_or((text, ""));
+        if let Some(shown) = cut_in_a_password(body, query) {
+            return Err(Error::config(format!(
+                "{shown:?}: write a '?' in a user name or password as %3F; what follows a '?' are options"
+            )));
+        }
+        let source = redacted(body);
+        let Some((scheme, rest)) = body.split_once(':') else {
+            return Err(Error::config(format!(
+                "{source:?} is not a registry URL: write a scheme and a colon first, such as local: or {}",
+                "etcd://127.0.0.1:2379"
+            )));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let Some(scheme) = SCHEMES.iter().find(|known| **known == scheme) else {
+            return Err(Error::config(format!(
+                "{source:?} names no registry: {}",
+                nearest(&scheme, &SCHEMES)
+            )));
+        };
+        let mut url = Url { scheme: Scheme::Memory, source, name: String::new(), path: None };
+        match *scheme {
+            "memory" => {
+                url.name = decoded(rest, &url.source)?;
+                if !url.name.is_empty() {
+                    check_service(&url.name).map_err(|_| {
+                        Error::config(format!(
+                            "{:?} is not a memory: URL: write memory: or memory:name, with letters, digits, '.', \
+                             '_' and '-'",
+                            url.source
+                        ))
+                    })?;
+                }
+            }
+            "local" => {
+                url.scheme = Scheme::Local;
+                url.path = local_path(rest, &url.source)?;
+            }
+            name => return Err(unbuilt(name, rest, &url.source, environment)),
+        }
+        Ok((url, options(query)?))
+    }
+}
+
+/// `local:` has no path; `local:///a/b` has one, from the root.
+fn local_path(rest: &str, source: &str) -> Result<Option<PathBuf>> {
+    if rest.is_empty() || rest == "//" {
+        return Ok(None);
+    }
+    let path = decoded(rest.strip_prefix("//").unwrap_or(rest), source)?;
+    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+        return Err(Error::config(format!(
+            "{source:?} is not a local: URL: write local: or local:///absolute/path/registry.db"
+        )));
+    }
+    Ok(Some(PathBuf::from(path)))
+}
+
+/// What to say of a registry that this version does not have yet, its own mistakes first.
+fn unbuilt(scheme: &str, rest: &str, source: &str, environment: &impl Fn(&str) -> Option<String>) -> Error {
+    let hostless = rest.trim_start_matches('/').is_empty();
+    let host = if scheme.starts_with("etcd") && hostless && environment("ETCDCTL_ENDPOINTS").is_none() {
+        format!("{scheme}:// names no host and $ETCDCTL_ENDPOINTS is not set; also, ")
+    } else {
+        String::new()
+    };
+    Error::config(format!(
+        "{host}this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
+         it has local: and memory:"
+    ))
+}
+
+fn options(query: &str) -> Result<Options> {
+    let mut options = Options::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let Some((name, value)) = pair.split_once('=') else {
+            // Anything but an option's name may be the rest of a password.
+            let what = match is_option(pair) {
+                true => pair.to_owned(),
+                false => format!("a part of {} characters", pair.chars().count()),
+            };
+            return Err(Error::config(format!(
+                "the URL's query has {what} without a value: write name=value"
+            )));
+        };
+        let value = decoded(value, name)?;
+        if options.is_set(name) {
+            return Err(Error::config(format!("the URL's query has {name} twice")));
+        }
+        options.set(name, OptionValue::Text(value))?;
+    }
+    Ok(options)
+}
+
+fn decoded(text: &str, whole: &str) -> Result<String> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(Error::config(format!("{whole:?} is not UTF-8 once its %xx are decoded"))),
+    }
+}
+
+/// What to show of a URL whose first `?` seems to stand in a password: its scheme alone.
+fn cut_in_a_password(body: &str, query: &str) -> Option<String> {
+    let name = query.split(['=', '&']).next().unwrap_or_default();
+    let cut = query.contains('@') && !body.contains('@') && !is_option(name);
+    cut.then(|| {
+        format!("{}***", body.split_inclusive("://").next().filter(|s| s.ends_with("://")).unwrap_or(""))
+    })
+}
+
+/// A URL as it may be shown. Everything before the last `@` may be a password, whatever characters are in it.
+fn redacted(body: &str) -> String {
+    let start = body.find("://").map_or(0, |at| at + 3);
+    match body.rfind('@') {
+        Some(at) if at >= start => format!("{}***{}", &body[..start], &body[at..]),
+        _ => body.to_owned(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Following a service: one actor per watched service however many subscribers, one filtered list per filter, one
+//! pending slot per subscriber. `Watch` is what a subscriber holds.
+
+mod actor;
+mod first;
+mod names;
+mod service;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use crate::fork;
+use crate::snapshot::Snapshot;
+
+pub(crate) use names::NamesFollower;
+pub use names::NamesWatch;
+pub(crate) use service::{Service, ServiceUser, Start};
+pub(crate) use view::{Inbox, Subscriber, View};
+
+/// A follow that held this long was a good one.
+const HELD: Duration = Duration::from_secs(1);
+
+/// A subscription to one service: whole snapshots, the current one first, then one per change.
+///
+/// A reader that is slower than the changes sees the latest snapshot only. While the registry is away the same
+/// instances come as `stale`, then as `live` again; a watch ends only when it or its client is closed. It is a
+/// [`Stream`] for any executor; dropping it closes it.
+pub struct Watch(fork::Owned<Inner>);
+
+struct Inner {
+    inbox: Arc<Inbox>,
+    // Declared after the inbox only for reading; keeps the service followed and the view fed.
+    _view: Arc<View>,
+    _user: ServiceUser,
+}
+
+impl Watch {
+    pub(crate) fn new(view: Arc<View>, user: ServiceUser) -> Self {
+        let inbox = Arc::new(Inbox::new());
+        view.subscribe(inbox.clone());
+        Watch(fork::Owned::new(Inner { inbox, _view: view, _user: user }))
+    }
+
+    /// The next snapshot; `None` once the watch is closed. Cancel-safe, and any number of threads may wait.
+    pub async fn next(&self) -> Option<Snapshot> {
+        poll_fn(|context| self.poll_next_snapshot(context)).await
+    }
+
+    /// [`Watch::next`] as a poll, for executors and event loops of one's own: the context's waker may write to a
+    /// descriptor or post to a loop. In a forked child it is always at its end.
+    pub fn poll_next_snapshot(&self, context: &mut Context<'_>) -> Poll<Option<Snapshot>> {
+        match self.0.get() {
+            Ok(inner) => inner.inbox.poll_take(context),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+
+    /// How many snapshots came and went without being read.
+    pub fn skipped(&self) -> u64 {
+        self.0.get().map_or(0, |inner| inner.inbox.skipped())
+    }
+
+    /// Ends the watch; every waiting reader gets `None`.
+    pub fn close(&self) {
+        if let Ok(inner) = self.0.get() {
+            inner.inbox.end();
+        }
+    }
+
+    /// Whether the watch was closed, by itself or with its client.
+    pub fn is_closed(&self) -> bool {
+        self.0.get().map_or(true, |inner| inner.inbox.ended())
+    }
+}
+
+impl Stream for Watch {
+    type Item = Snapshot;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Snapshot>> {
+        self.poll_next_snapshot(context)
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("closed", &self.is_closed()).finish()
+    }
+}
