@@ -1,0 +1,524 @@
+"""The types of the extension module. Its docstrings are copied from the Rust source by `stubs.py`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, SupportsIndex, final, overload
+
+from typing_extensions import Self, disjoint_base
+
+from callsheet._errors import Error
+from callsheet._types import Code, Freshness, Policy, State, Status
+
+__all__ = [
+    "Changes",
+    "Check",
+    "Client",
+    "Dispatcher",
+    "Filter",
+    "Instance",
+    "Job",
+    "Memory",
+    "NamesWatch",
+    "Pick",
+    "Picker",
+    "Registration",
+    "Snapshot",
+    "Watch",
+    "capture_log",
+    "close_all",
+    "codes",
+    "command_line",
+    "heartbeat",
+    "http",
+    "next_log_line",
+    "panic_on_purpose",
+    "tcp",
+    "ttl",
+]
+
+@final
+class Instance:
+    """One reachable process of a service: immutable, hashable, ordered by service and id, and it pickles.
+
+    Lookups and watches give them out; made by hand they are for tests.
+    """
+
+    def __new__(
+        cls,
+        service: str,
+        address: str,
+        port: int,
+        id: str | None = None,
+        scheme: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        weight: int | None = None,
+        zone: str | None = None,
+        version: str | None = None,
+        status: Status | None = None,
+    ) -> Self: ...
+    @property
+    def id(self) -> str:
+        """Unique within the service; `address:port` unless chosen."""
+
+    @property
+    def service(self) -> str:
+        """The service it belongs to."""
+
+    @property
+    def address(self) -> str:
+        """An IP address or host name."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+
+    @property
+    def scheme(self) -> str:
+        """How to speak to it: `http` unless chosen."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Labels, in the order they were given."""
+
+    @property
+    def metadata(self) -> MappingProxyType[str, str]:
+        """Free pairs of text, as a read-only mapping; `dict` makes one that can be changed, or written as JSON."""
+
+    @property
+    def weight(self) -> int:
+        """Its share of calls relative to others, for weighted policies."""
+
+    @property
+    def zone(self) -> str:
+        """Where it runs, such as an availability zone; empty when unknown."""
+
+    @property
+    def version(self) -> str:
+        """What it runs; empty when unknown."""
+
+    @property
+    def status(self) -> Status:
+        """Whether to call it: `passing`, `warning`, `critical` or `draining`."""
+
+    @property
+    def authority(self) -> str:
+        """`address:port`, with brackets around an IPv6 address."""
+
+    @property
+    def url(self) -> str:
+        """`scheme://address:port`, without a trailing slash."""
+
+    def __hash__(self) -> int: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    def __lt__(self, value: Instance, /) -> bool: ...
+    def __le__(self, value: Instance, /) -> bool: ...
+    def __gt__(self, value: Instance, /) -> bool: ...
+    def __ge__(self, value: Instance, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Snapshot(Sequence[Instance]):
+    """A list of a service's instances, sorted by id, as it was at one moment: an immutable `Sequence`.
+
+    An instance that did not change is the same object in the next snapshot.
+    """
+
+    @property
+    def service(self) -> str:
+        """The service that was asked for."""
+
+    @property
+    def revision(self) -> int:
+        """A counter of callsheet's own for this watched service. It only grows, whatever the registry's index does."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """How far to trust it: `live`, `stale` (the registry is away; its last list), `disk` or `fallback`."""
+
+    @property
+    def source(self) -> str:
+        """The URL that it came from, without secrets."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the registry last vouched for this list: 0 while live."""
+
+    @property
+    def last_error(self) -> Error | None:
+        """Why it is not live."""
+
+    def get(self, id: str, /) -> Instance | None:
+        """The instance with this id."""
+
+    def changes_since(self, previous: Snapshot, /) -> Changes:
+        """What was added, removed and changed since `previous`, whatever came between."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Instance: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> tuple[Instance, ...]: ...
+    def __iter__(self) -> Iterator[Instance]: ...
+    def __reversed__(self) -> Iterator[Instance]: ...
+    def __contains__(self, value: object, /) -> bool: ...
+    def index(self, value: object, start: int = 0, stop: int = ..., /) -> int:
+        """The position of an equal instance.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    def count(self, value: object, /) -> int:
+        """1 if an equal instance is in it, else 0: ids are unique."""
+
+@final
+class Changes:
+    """What became of the instances of an earlier snapshot, each a tuple sorted by id. False when nothing did."""
+
+    @property
+    def added(self) -> tuple[Instance, ...]:
+        """Instances whose ids are new."""
+
+    @property
+    def removed(self) -> tuple[Instance, ...]:
+        """Instances whose ids are gone, as they were."""
+
+    @property
+    def changed(self) -> tuple[Instance, ...]:
+        """Instances that stayed but say something else now, as they are."""
+
+    def __bool__(self) -> bool: ...
+
+@final
+class Watch:
+    """An iterator of the snapshots of a service: the current one first, then one per change, the latest only.
+
+    It blocks between changes and ends when it or the client is closed, from any thread. Dropping it closes it.
+    """
+
+    @property
+    def skipped(self) -> int:
+        """How many snapshots came and went without being read."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by itself or with its client."""
+
+    def close(self) -> None:
+        """End it; every thread that waits for the next snapshot sees the end."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Snapshot: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+@final
+class NamesWatch:
+    """An iterator of the names of all services: the sorted list, the current one first, then one per change.
+
+    It blocks between changes and ends when it or the client is closed, from any thread.
+    """
+
+    def close(self) -> None:
+        """End it; every thread that waits for the next list sees the end."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> list[str]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+@final
+class Pick:
+    """One picked instance, from the choice until the report.
+
+    As a context manager it reports success, time and exceptions at the end of the block; one that is dropped without
+    a report counts as a call that went well.
+    """
+
+    @property
+    def id(self) -> str:
+        """The instance's id."""
+
+    @property
+    def address(self) -> str:
+        """An IP address or host name."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+
+    @property
+    def url(self) -> str:
+        """`scheme://address:port`, without a trailing slash."""
+
+    @property
+    def instance(self) -> Instance:
+        """The instance."""
+
+    def done(self, ok: bool = True, error: BaseException | None = None) -> None:
+        """Report how the call went; only the first report counts.
+
+        Args:
+            ok: Whether it went well.
+            error: The exception that it failed with, if any. One that is no `Exception`, such as a cancellation, says
+                nothing about the instance.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+@disjoint_base
+class Picker:
+    """What `callsheet.Picker` is made of."""
+
+    def __new__(cls, client: Client, service: str, policy: str, filter: Filter) -> Self: ...
+    @property
+    def service(self) -> str:
+        """The service's name."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy it was opened with."""
+
+    def pick(self, timeout: float | None = None) -> Pick:
+        """Pick one instance to call. Without a timeout it never waits and does no I/O.
+
+        Report how the call went by leaving a `with` block of the pick, or with `Pick.done`.
+
+        Args:
+            timeout: Seconds to wait for an instance to come.
+
+        Raises:
+            NoInstances: There is none, or none came.
+            Closed: The client is closed.
+        """
+
+    def pick_first(self) -> Pick:
+        """A first instance, waited for as long as one request may take."""
+
+    def pick_other(self, tried: str) -> Pick:
+        """Another instance than the one with the id `tried`, where there is another."""
+
+    def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
+
+@final
+class Check:
+    """How the health of an instance is decided: made by `ttl`, `heartbeat`, `tcp` or `http`, for `Client.register`."""
+
+def ttl() -> Check:
+    """Healthy while this process lives and renews. The default."""
+
+def heartbeat(interval: float) -> Check:
+    """Healthy while the program calls `Registration.beat` often enough: a deadlocked program goes critical.
+
+    Args:
+        interval: Seconds that may pass between two beats.
+
+    Raises:
+        InvalidArgument: `interval` is not a duration.
+    """
+
+def tcp(
+    *,
+    interval: float | None = None,
+    timeout: float | None = None,
+    address: str | None = None,
+    port: int | None = None,
+) -> Check:
+    """Healthy while a port accepts connections: the instance's own, or another address and port.
+
+    Args:
+        interval: Seconds between two runs, at least 0.1. Default: 5.
+        timeout: Seconds that one run may take. Default: 2.
+        address: Where to connect instead; needs `port`.
+        port: Where to connect instead; needs `address`.
+
+    Raises:
+        InvalidArgument: An argument is not allowed.
+    """
+
+def http(target: str, *, interval: float | None = None, timeout: float | None = None) -> Check:
+    """Healthy while a GET is answered with a status of 200 to 299.
+
+    Args:
+        target: A path on the instance, such as `/health`, or a whole `http://` URL.
+        interval: Seconds between two runs, at least 0.1. Default: 5.
+        timeout: Seconds that one run may take. Default: 2.
+
+    Raises:
+        InvalidArgument: An argument is not allowed.
+    """
+
+@final
+class Memory:
+    """The registry that clients of `memory:name` in this process share, with the faults that real ones have.
+
+    It is made if there is none yet, and kept while anyone holds it.
+    """
+
+    def __new__(cls, name: str) -> Self: ...
+    @property
+    def url(self) -> str:
+        """The URL of its clients."""
+
+    def unreachable(self, on: bool = True) -> None:
+        """Every request fails with `unavailable` and every watch breaks, until switched off."""
+
+    def refuse(self, on: bool = True) -> None:
+        """Every request fails with `permission_denied`, until switched off."""
+
+    def slow(self, delay: float) -> None:
+        """Every request takes this many seconds; 0 switches it off."""
+
+    def answer_empty(self, on: bool = True) -> None:
+        """Reads succeed and are empty, as from a cluster without a leader, until switched off."""
+
+    def answer_with_lists(self, on: bool = True) -> None:
+        """Watches get whole lists, as from Consul, instead of changes, as from etcd."""
+
+    def lose_leases(self) -> None:
+        """Every lease runs out now."""
+
+    def compact(self) -> None:
+        """The history up to now is forgotten: a watch that has not followed to its end must load again."""
+
+    def change_identity(self) -> None:
+        """The same data under another cluster identity, with a revision that begins anew."""
+
+    def wipe(self) -> None:
+        """Everything is gone, and the identity is another: a cluster restarted on an empty disk."""
+
+    def put(self, instance: Instance) -> None:
+        """Write an instance as another tool would: without an owner, and without a lease.
+
+        Raises:
+            InvalidArgument: The instance is not valid.
+        """
+
+    def delete(self, service: str, id: str) -> None:
+        """Delete an instance behind its owner's back."""
+
+@final
+class Filter:
+    """The arguments that every verb of discovery shares, read once."""
+
+    def __new__(
+        cls,
+        tags: Iterable[str] | None,
+        zone: str | None,
+        version: str | None,
+        metadata: Mapping[str, str] | None,
+        healthy: bool,
+    ) -> Self: ...
+
+@final
+class Client:
+    """A connection to one registry."""
+
+    def __new__(cls, url: str | None, options: Mapping[str, object]) -> Self: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def is_closed(self) -> bool: ...
+    def check_open(self) -> None:
+        """For what is checked before it begins."""
+
+    def register(self, service: str, port: int, options: Mapping[str, object]) -> Registration: ...
+    def registration(self, id: str) -> Registration: ...
+    def lookup(self, service: str, filter: Filter) -> Snapshot: ...
+    def wait_for(self, service: str, count: int, limit: float | None, filter: Filter) -> Snapshot: ...
+    def watch(self, service: str, filter: Filter) -> Watch: ...
+    def services(self) -> list[str]: ...
+    def watch_services(self) -> NamesWatch: ...
+    def ping(self) -> None: ...
+    def stats(self) -> dict[str, object]:
+        """Text or number by name, as the core itself lists them."""
+
+    def count_callback_failure(self) -> None: ...
+    def dispatcher(self) -> Dispatcher: ...
+    def subscribe(self, service: str, filter: Filter, token: int) -> int:
+        """The callback known as `token` is to be called with the snapshots of a service."""
+
+    def subscribe_states(self, registration: Registration, token: int) -> int:
+        """The callback known as `token` is to be called with the states of a registration."""
+
+    def close(self) -> None:
+        """Withdraw and end everything but the callbacks, which the dispatcher closes."""
+
+@final
+class Registration:
+    """A registration that runs until it is closed."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def instance(self) -> Instance: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def last_error(self) -> Error | None: ...
+    def ready(self, limit: float | None) -> None: ...
+    def wait(self, state: State, limit: float | None) -> None: ...
+    def update(
+        self, metadata: Mapping[str, str] | None, tags: Iterable[str] | None, weight: int | None
+    ) -> None: ...
+    def beat(self) -> None: ...
+    def set_status(self, status: Status, note: str) -> None: ...
+    def drain(self) -> None: ...
+    def close(self) -> None: ...
+
+@final
+class Dispatcher:
+    """Hands out callbacks to run, to the one thread that calls `next`."""
+
+    def next(self) -> Job | None:
+        """Block until a callback is to run; `None` once closed. Signals are for the main thread to look for."""
+
+    def cancel(self, id: int, limit: float) -> None:
+        """End one subscription; wait for its callback if it runs on another thread."""
+
+    def close(self, limit: float) -> None:
+        """End all of them."""
+
+@final
+class Job:
+    """A callback to run now."""
+
+    @property
+    def token(self) -> int: ...
+    @property
+    def cancelled(self) -> bool:
+        """Whether its subscription has ended meanwhile: then it is not to be called."""
+
+    def argument(self) -> Any:
+        """What to call it with: a snapshot, or the name of a state."""
+
+    def finish(self) -> None:
+        """Say that the callback has returned."""
+
+def command_line(args: list[str]) -> int:
+    """Run the command line `args`, the program's own name first, and give back its exit code."""
+
+def close_all(clients: list[Client], limit: float) -> None:
+    """Close several clients at once, for at most `limit` seconds and without a word of failures: for exit."""
+
+def capture_log(level: str) -> None:
+    """Keep the core's lines of this level and above from now on: `error`, `warn`, `info`, `debug` or `trace`."""
+
+def next_log_line(wait: bool) -> tuple[Literal["error", "warn", "info", "debug", "trace"], str] | None:
+    """The next line, its level and its message. `None` when there is none and `wait` is false."""
+
+def codes() -> list[tuple[Code, str, bool]]:
+    """Every code, the name of its class, and whether it is retryable: for the test that compares them."""
+
+def panic_on_purpose(waiting: bool) -> None:
+    """Panic, while waiting or not: for the test that a panic is caught."""

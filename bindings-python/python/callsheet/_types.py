@@ -1,0 +1,132 @@
+"""The words of the API that are plain strings and dicts, for type checkers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Literal, TypeAlias, TypedDict
+
+# Unions where one Literal would do: stubtest takes an alias with several words for a union, and looks for one.
+Code: TypeAlias = (
+    Literal[
+        "invalid_argument",
+        "config",
+        "not_found",
+    ]
+    | Literal[
+        "no_instances",
+        "unavailable",
+        "timeout",
+        "unauthenticated",
+        "permission_denied",
+        "conflict",
+        "closed",
+        "cancelled",
+        "forked",
+        "protocol",
+        "internal",
+    ]
+)
+"""What kind of failure an `Error` is; the same words in every language."""
+
+State: TypeAlias = (
+    Literal["pending", "registered"] | Literal["lost", "refused", "superseded"] | Literal["closed"]
+)
+"""Where a registration stands."""
+
+Status: TypeAlias = Literal["passing"] | Literal["warning", "critical", "draining"]
+"""Whether an instance should be called; healthy means ``passing``."""
+
+Freshness: TypeAlias = Literal["live"] | Literal["stale", "disk", "fallback"]
+"""How far a snapshot can be trusted to show the registry as it is."""
+
+Policy: TypeAlias = Literal["round_robin", "random"] | Literal["p2c"]
+"""How a picker chooses."""
+
+Path: TypeAlias = str | PathLike[str]
+
+
+class Options(TypedDict, total=False):
+    """The options of `connect`. They win over the URL's query, that over ``$CALLSHEET_…``, that over the defaults.
+
+    Durations are seconds as a number, or a text such as ``"500ms"``; ``None`` is as if not given.
+    """
+
+    token: str | None
+    """The registry's access token."""
+    token_file: Path | None
+    """A file with the token, read again when the registry refuses."""
+    username: str | None
+    password: str | None
+    ca: Path | None
+    """Certificates to trust, a PEM file."""
+    cert: Path | None
+    """The client's certificate, a PEM file."""
+    key: Path | None
+    """The client's key, a PEM file."""
+    server_name: str | None
+    """The name to expect in the server's certificate."""
+    timeout: float | str | None
+    """Time that one request may take. Default: 5 s."""
+    ttl: float | str | None
+    """How long the registry keeps registrations without hearing of them, 1 s to 1 day. Default: 10 s."""
+    prefix: str | None
+    """Under which keys instances are written. Default: ``/services/``."""
+    datacenter: str | None
+    fallback: Sequence[str] | str | None
+    """URLs of registries to ask while this one cannot be read."""
+    cache_dir: Path | None
+    """Where to save the last known lists. Default: nowhere."""
+    cache_size: int | str | None
+    """How many services are followed at most while unused ones can give way. Default: 1,000."""
+    cache_max_age: float | str | None
+    """How old a saved list may be. Default: 24 h."""
+    empty_hold: float | str | None
+    """How long an empty list that nothing proves is held back. Default: 10 minutes."""
+    drain: float | str | None
+    """How long closing a registration waits for calls under way. Default: 0."""
+
+
+class Stats(TypedDict):
+    """What a client has done and holds. Counts only grow; the rest is as of the call."""
+
+    registry: str
+    """The registry's URL, without secrets."""
+    registrations: int
+    """Registrations that are not closed."""
+    registered: int
+    """Of these, how many the registry holds now."""
+    watched_services: int
+    """Services being followed for watches, pickers and recent lookups."""
+    live_services: int
+    """Of these, how many are live."""
+    subscribers: int
+    """Watches, pickers and callbacks that are open."""
+    publishes: int
+    """Times that a registration was written to the registry."""
+    publish_failures: int
+    """Tries of that which failed."""
+    losses: int
+    """Registrations that the registry lost or somebody deleted."""
+    superseded: int
+    """Registrations that another live process took over."""
+    loads: int
+    """Whole reads of a service."""
+    load_failures: int
+    """Reads that failed, and follows that broke."""
+    reloads: int
+    """Times that a service could not be followed on and was read again and compared."""
+    snapshots: int
+    """Snapshots made."""
+    skipped: int
+    """Snapshots that a slow subscriber did not take before the next one came."""
+    empty_held: int
+    """Empty lists held back because nothing proved them."""
+    undecodable: int
+    """Values under a service's name that are no instance."""
+    idle_dropped: int
+    """Watched services dropped because nobody used them."""
+    callback_failures: int
+    """Callbacks that raised."""
+    log_dropped: int
+    """Log lines not handed to `logging` because it did not take them in time."""

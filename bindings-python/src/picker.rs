@@ -1,0 +1,207 @@
+//! Pickers and picks. A pick costs one object and nothing else: what it shows is made when asked for.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use callsheet::{Outcome, Policy};
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+use crate::argument::{seconds, text};
+use crate::client::Client;
+use crate::error::{Result, guarded};
+use crate::filter::Filter;
+use crate::instance::{Instance, Instances};
+use crate::wait::block;
+
+/// What `callsheet.Picker` is made of.
+#[pyclass(frozen, subclass, module = "callsheet._callsheet")]
+pub(crate) struct Picker {
+    core: callsheet::Picker,
+    instances: Arc<Instances>,
+    client: callsheet::Client,
+}
+
+#[pymethods]
+impl Picker {
+    #[new]
+    fn new(
+        client: &Client,
+        service: &Bound<'_, PyAny>,
+        policy: &Bound<'_, PyAny>,
+        filter: &Filter,
+    ) -> Result<Self> {
+        let policy = Policy::from_str(&text("policy", policy)?)?;
+        let name = text("service", service)?;
+        let core = block(service.py(), client.core.picker_with(&name, policy, &filter.0))?;
+        Ok(Picker { core, instances: client.snapshots.instances.clone(), client: client.core.clone() })
+    }
+
+    /// The service's name.
+    #[getter]
+    fn service(&self) -> &str {
+        self.core.service()
+    }
+
+    /// The policy it was opened with.
+    #[getter]
+    fn policy(&self) -> &'static str {
+        self.core.policy().as_str()
+    }
+
+    /// Pick one instance to call. Without a timeout it never waits and does no I/O.
+    ///
+    /// Report how the call went by leaving a `with` block of the pick, or with `Pick.done`.
+    ///
+    /// Args:
+    ///     timeout: Seconds to wait for an instance to come.
+    ///
+    /// Raises:
+    ///     NoInstances: There is none, or none came.
+    ///     Closed: The client is closed.
+    #[pyo3(signature = (timeout=None))]
+    fn pick<'py>(slf: &Bound<'py, Self>, timeout: Option<&Bound<'py, PyAny>>) -> Result<Pick> {
+        let picked = match timeout {
+            None => guarded(|| Ok(slf.get().core.pick()?))?,
+            Some(timeout) => {
+                let limit = seconds("timeout", timeout)?;
+                block(slf.py(), slf.get().core.pick_within(limit))?
+            }
+        };
+        Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
+    }
+
+    /// A first instance, waited for as long as one request may take.
+    fn pick_first(slf: &Bound<'_, Self>) -> Result<Pick> {
+        let limit = slf.get().client.timeout();
+        let picked = block(slf.py(), slf.get().core.pick_within(limit))?;
+        Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
+    }
+
+    /// Another instance than the one with the id `tried`, where there is another.
+    fn pick_other<'py>(slf: &Bound<'py, Self>, tried: &str) -> Result<Pick> {
+        let picked = guarded(|| Ok(slf.get().core.pick_other(tried)?))?;
+        Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.len()
+    }
+
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __repr__(&self) -> String {
+        let (service, policy, count) = (self.core.service(), self.core.policy(), self.core.len());
+        let noun = if count == 1 { "instance" } else { "instances" };
+        format!("<Picker {service} {policy} {count} {noun}>")
+    }
+}
+
+/// One picked instance, from the choice until the report.
+///
+/// As a context manager it reports success, time and exceptions at the end of the block; one that is dropped without
+/// a report counts as a call that went well.
+#[pyclass(module = "callsheet")]
+pub(crate) struct Pick {
+    /// Until the report.
+    open: Option<callsheet::Pick>,
+    /// After it.
+    instance: Option<Arc<callsheet::Instance>>,
+    picker: Py<Picker>,
+}
+
+impl Pick {
+    fn instance(&self) -> &Arc<callsheet::Instance> {
+        match (&self.open, &self.instance) {
+            (Some(pick), _) => pick.instance(),
+            (None, Some(instance)) => instance,
+            (None, None) => unreachable!("report keeps the instance"),
+        }
+    }
+
+    #[inline]
+    fn report(&mut self, outcome: Outcome) {
+        if let Some(pick) = self.open.take() {
+            self.instance = Some(pick.instance().clone());
+            pick.done(outcome);
+        }
+    }
+}
+
+/// What an exception says of the call that raised it: who stops a call by Ctrl-C, cancellation or the end of a
+/// generator says nothing of the instance, and all those are no `Exception`.
+fn outcome(kind: &Bound<'_, PyAny>) -> PyResult<Outcome> {
+    let failure = kind.cast::<pyo3::types::PyType>()?.is_subclass_of::<PyException>()?;
+    Ok(if failure { Outcome::Failed } else { Outcome::Cancelled })
+}
+
+#[pymethods]
+impl Pick {
+    /// The instance's id.
+    #[getter]
+    fn id(&self) -> &str {
+        &self.instance().id
+    }
+
+    /// An IP address or host name.
+    #[getter]
+    fn address(&self) -> &str {
+        &self.instance().address
+    }
+
+    /// The port that it listens on.
+    #[getter]
+    fn port(&self) -> u16 {
+        self.instance().port
+    }
+
+    /// `scheme://address:port`, without a trailing slash.
+    #[getter]
+    fn url(&self) -> String {
+        self.instance().url()
+    }
+
+    /// The instance.
+    #[getter(instance)]
+    fn instance_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Instance>> {
+        self.picker.get().instances.object(py, self.instance())
+    }
+
+    /// Report how the call went; only the first report counts.
+    ///
+    /// Args:
+    ///     ok: Whether it went well.
+    ///     error: The exception that it failed with, if any. One that is no `Exception`, such as a cancellation, says
+    ///         nothing about the instance.
+    #[pyo3(signature = (ok=true, error=None))]
+    fn done(&mut self, ok: bool, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let outcome = match error {
+            Some(error) => outcome(error.get_type().as_any())?,
+            None => Outcome::from(ok),
+        };
+        self.report(outcome);
+        Ok(())
+    }
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __exit__(
+        &mut self,
+        kind: Option<&Bound<'_, PyAny>>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let outcome = kind.map_or(Ok(Outcome::Ok), outcome)?;
+        self.report(outcome);
+        Ok(())
+    }
+
+    fn __repr__(&self) -> String {
+        let (instance, state) = (self.instance(), if self.open.is_some() { "under way" } else { "done" });
+        format!("<Pick {} {} {state}>", instance.service, instance.id)
+    }
+}

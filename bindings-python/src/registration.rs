@@ -1,0 +1,118 @@
+//! A running registration, and what a program says of itself to get one.
+
+use std::str::FromStr;
+
+use callsheet::{Changeset, RegistrationHandle, State, Status};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::argument::{pairs, port, seconds, text, texts, timeout, weight};
+use crate::check::Check;
+use crate::error::{Result, exception, guarded};
+use crate::instance::Instance;
+use crate::wait::block;
+
+/// What to register, from the arguments of `Client.register`.
+pub(crate) fn specification(
+    service: &Bound<'_, PyAny>,
+    port_: &Bound<'_, PyAny>,
+    options: &Bound<'_, PyDict>,
+) -> Result<callsheet::Registration> {
+    let mut registration = callsheet::Registration::new(text("service", service)?).port(port(port_)?);
+    for (name, value) in options {
+        let name: String = name.extract()?;
+        registration = match name.as_str() {
+            "address" => registration.address(text("address", &value)?),
+            "id" => registration.id(text("id", &value)?),
+            "scheme" => registration.scheme(text("scheme", &value)?),
+            "zone" => registration.zone(text("zone", &value)?),
+            "version" => registration.version(text("version", &value)?),
+            "tags" => texts("tags", &value)?.into_iter().fold(registration, |made, tag| made.tag(tag)),
+            "metadata" => pairs("metadata", &value)?
+                .into_iter()
+                .fold(registration, |made, (key, value)| made.metadata(key, value)),
+            "weight" => registration.weight(weight(&value)?),
+            "ttl" => registration.ttl(seconds("ttl", &value)?),
+            "drain" => registration.drain(seconds("drain", &value)?),
+            "check" => registration.check(value.cast::<Check>().map_err(PyErr::from)?.get().0.clone()),
+            "ready" => registration.hold(!value.is_truthy()?),
+            "wait_for_port" => registration.wait_for_port(value.is_truthy()?),
+            _ => unreachable!("Client.register passes no {name}"),
+        };
+    }
+    Ok(registration)
+}
+
+/// A registration that runs until it is closed.
+#[pyclass(frozen, module = "callsheet._callsheet")]
+pub(crate) struct Registration(pub(crate) RegistrationHandle);
+
+#[pymethods]
+impl Registration {
+    #[getter]
+    fn id(&self) -> String {
+        self.0.id()
+    }
+
+    #[getter]
+    fn instance(&self) -> Instance {
+        self.0.instance().into()
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        self.0.state().as_str()
+    }
+
+    #[getter]
+    fn last_error<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.0.last_error().map(|error| exception(py, &error).into_value(py).into_bound(py).into_any())
+    }
+
+    fn ready(&self, py: Python<'_>, limit: Option<&Bound<'_, PyAny>>) -> Result<()> {
+        let limit = timeout(limit)?;
+        block(py, self.0.ready(limit))
+    }
+
+    fn wait(&self, state: &Bound<'_, PyAny>, limit: Option<&Bound<'_, PyAny>>) -> Result<()> {
+        let (wanted, limit) = (State::from_str(&text("state", state)?)?, timeout(limit)?);
+        block(state.py(), self.0.wait(wanted, limit))
+    }
+
+    fn update(
+        &self,
+        py: Python<'_>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        tags: Option<&Bound<'_, PyAny>>,
+        weight: Option<&Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        let mut changes = Changeset::new();
+        if let Some(metadata) = metadata {
+            changes = changes.metadata(pairs("metadata", metadata)?);
+        }
+        if let Some(tags) = tags {
+            changes = changes.tags(texts("tags", tags)?);
+        }
+        if let Some(weight) = weight {
+            changes = changes.weight(self::weight(weight)?);
+        }
+        block(py, self.0.update(changes))
+    }
+
+    fn beat(&self) -> Result<()> {
+        guarded(|| Ok(self.0.beat()?))
+    }
+
+    fn set_status(&self, status: &Bound<'_, PyAny>, note: &Bound<'_, PyAny>) -> Result<()> {
+        let (wanted, note) = (Status::from_str(&text("status", status)?)?, text("note", note)?);
+        block(status.py(), self.0.set_status(wanted, &note))
+    }
+
+    fn drain(&self, py: Python<'_>) -> Result<()> {
+        block(py, self.0.drain())
+    }
+
+    fn close(&self, py: Python<'_>) -> Result<()> {
+        block(py, self.0.close())
+    }
+}

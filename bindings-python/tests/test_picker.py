@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import threading
+import urllib.error
+
+import pytest
+
+import callsheet
+from callsheet.memory import Memory
+from conftest import eventually, instance
+
+
+@pytest.fixture
+def picker(client: callsheet.Client, memory: Memory) -> callsheet.Picker:
+    for port in (1, 2, 3):
+        memory.put(instance("billing", port))
+    return client.picker("billing")
+
+
+def test_a_pick_shows_its_instance(client: callsheet.Client, picker: callsheet.Picker) -> None:
+    pick = picker.pick()
+    assert pick.id == f"10.0.0.1:{pick.port}"
+    assert pick.address == "10.0.0.1"
+    assert pick.url == f"http://10.0.0.1:{pick.port}"
+    assert pick.instance is client.lookup("billing").get(pick.id)
+    assert repr(pick) == f"<Pick billing {pick.id} under way>"
+    pick.done()
+    pick.done(ok=False)
+    assert repr(pick) == f"<Pick billing {pick.id} done>"
+    assert pick.instance.port == pick.port
+    assert (len(picker), picker.service, picker.policy) == (3, "billing", "p2c")
+    assert repr(picker) == "<Picker billing p2c 3 instances>"
+    assert picker
+
+
+def test_round_robin_takes_turns(client: callsheet.Client, picker: callsheet.Picker) -> None:
+    turns = client.picker("billing", "round_robin")
+    ports = []
+    for _ in range(300):
+        with turns.pick() as pick:
+            ports.append(pick.port)
+    assert [ports.count(port) for port in (1, 2, 3)] == [100, 100, 100]
+
+
+def test_filters_and_policies(client: callsheet.Client, memory: Memory) -> None:
+    memory.put(instance("billing", 1, tags=["v2"]))
+    memory.put(instance("billing", 2))
+    for policy in ("p2c", "random", "round_robin"):
+        picker = client.picker("billing", policy=policy, tags=["v2"])
+        assert {picker.pick().port for _ in range(20)} == {1}
+
+
+def test_nothing_to_pick(client: callsheet.Client, memory: Memory) -> None:
+    picker = client.picker("billing")
+    with pytest.raises(callsheet.NoInstances) as caught:
+        picker.pick()
+    assert caught.value.retryable
+    with pytest.raises(callsheet.NoInstances):
+        picker.pick(timeout=0.01)
+    assert len(picker) == 0
+    came = threading.Timer(0.05, lambda: memory.put(instance("billing", 1)))
+    came.start()
+    assert picker.pick(timeout=10).port == 1
+    came.join()
+
+
+def test_a_registry_that_is_down_leaves_a_picker_empty(memory: Memory) -> None:
+    memory.unreachable()
+    with callsheet.connect(memory.url, timeout=0.2) as client:
+        picker = client.picker("billing")
+        with pytest.raises(callsheet.NoInstances):
+            picker.pick()
+        memory.unreachable(False)
+        memory.put(instance("billing", 1))
+        eventually(lambda: len(picker) == 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "avoided"),
+    [
+        (ValueError(), True),
+        (KeyboardInterrupt(), False),
+        (GeneratorExit(), False),
+        (asyncio.CancelledError(), False),
+    ],
+    ids=repr,
+)
+def test_what_an_exception_says_of_an_instance(
+    client: callsheet.Client, memory: Memory, error: BaseException, avoided: bool
+) -> None:
+    """P2c avoids an instance whose calls fail, however fast; one whose calls were given up is as good as before."""
+    pause = threading.Event()
+    memory.put(instance("billing", 1))
+    memory.put(instance("billing", 2))
+    for report in ("with", "done"):
+        picker = client.picker("billing")
+        for _ in range(200):
+            picker.pick().done()
+        chosen = []
+        for _ in range(400):
+            pick = picker.pick()
+            chosen.append(pick.port)
+            if pick.port == 1 and report == "with":
+                with pytest.raises(type(error)), pick:
+                    raise error
+            elif pick.port == 1:
+                pick.done(error=error)
+            else:
+                pause.wait(0.001)
+                pick.done()
+        share = chosen[200:].count(1) / 200
+        assert share < 0.3 if avoided else share > 0.7, (report, share)
+
+
+def test_a_call_is_picked_and_reported(picker: callsheet.Picker) -> None:
+    assert picker.call(lambda pick: pick.url).startswith("http://10.0.0.1:")
+    with pytest.raises(ZeroDivisionError):
+        picker.call(lambda pick: 1 / 0, attempts=3)
+
+
+def wrapped(cause: BaseException, how: str) -> Exception:
+    if how == "itself":
+        assert isinstance(cause, Exception)
+        return cause
+    outer: Exception
+    try:
+        try:
+            raise cause
+        except BaseException as inner:
+            if how == "cause":
+                raise RuntimeError("outer") from inner
+            if how == "context":
+                raise RuntimeError("outer")  # noqa: B904
+            if how == "reason":
+                raise urllib.error.URLError(inner) from None
+            raise RuntimeError("outer", RuntimeError(inner)) from None
+    except Exception as error:
+        outer = error
+    return outer
+
+
+@pytest.mark.parametrize("how", ["itself", "cause", "context", "reason", "arguments"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(),
+        OSError(errno.EHOSTUNREACH, "x"),
+        OSError(errno.ENETUNREACH, "x"),
+        OSError(errno.ENETDOWN, "x"),
+        OSError(errno.EADDRNOTAVAIL, "x"),
+        socket.gaierror(socket.EAI_NONAME, "x"),
+    ],
+    ids=repr,
+)
+def test_a_failure_to_connect_tries_another(picker: callsheet.Picker, error: OSError, how: str) -> None:
+    tried: list[str] = []
+
+    def f(pick: callsheet.Pick) -> str:
+        tried.append(pick.id)
+        if len(tried) == 1:
+            raise wrapped(error, how)
+        return pick.id
+
+    assert picker.call(f, attempts=2) == tried[1]
+    assert tried[0] != tried[1]
+
+
+def test_attempts_are_counted_and_the_last_failure_is_raised(picker: callsheet.Picker) -> None:
+    tried: list[str] = []
+
+    def f(pick: callsheet.Pick) -> None:
+        tried.append(pick.id)
+        raise ConnectionRefusedError(f"number {len(tried)}")
+
+    with pytest.raises(ConnectionRefusedError, match="number 1"):
+        picker.call(f)
+    with pytest.raises(ConnectionRefusedError, match="number 4"):
+        picker.call(f, attempts=3)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionResetError(), TimeoutError(), BrokenPipeError(), OSError(errno.ETIMEDOUT, "x"), ValueError()],
+    ids=repr,
+)
+def test_a_call_that_may_have_had_an_effect_is_not_repeated(
+    picker: callsheet.Picker, error: Exception
+) -> None:
+    tried: list[str] = []
+
+    def f(pick: callsheet.Pick) -> None:
+        tried.append(pick.id)
+        raise error
+
+    for retry_on, calls in ((None, 1), (type(error), 3), ((type(error), KeyError), 3), (KeyError, 1)):
+        tried.clear()
+        with pytest.raises(type(error)):
+            picker.call(f, attempts=3, retry_on=retry_on)
+        assert len(tried) == calls
+    tried.clear()
+    with pytest.raises(type(error)):
+        picker.call(f, attempts=3, retry_on=lambda caught: caught is error)
+    assert len(tried) == 3
+
+
+def test_what_was_handled_before_the_call_is_not_its_failure(picker: callsheet.Picker) -> None:
+    tried: list[str] = []
+
+    def f(pick: callsheet.Pick) -> None:
+        tried.append(pick.id)
+        raise TimeoutError
+
+    try:
+        raise ConnectionRefusedError
+    except ConnectionRefusedError:
+        with pytest.raises(TimeoutError):
+            picker.call(f, attempts=3)
+    assert len(tried) == 1
+
+
+def test_a_picker_is_for_many_threads(picker: callsheet.Picker) -> None:
+    picked: list[int] = []
+
+    def work() -> None:
+        for _ in range(2000):
+            with picker.pick() as pick:
+                pass
+        picked.append(pick.port)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(picked) == 4
