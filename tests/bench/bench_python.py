@@ -1,0 +1,312 @@
+"""The rows of `make bench` that are measured in Python, as JSON lines for `bench.py`."""
+
+from __future__ import annotations
+
+import json
+import queue
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import callsheet
+
+ROUNDS = 7
+CALLS = 200_000
+
+#: Changes the metadata of one instance for each line that it reads, saying when it began to.
+PUBLISHER = """
+import sys, time, callsheet
+with callsheet.connect(sys.argv[1]) as client, client.register("billing", port=80) as registration:
+    print("ready", flush=True)
+    for number, _ in enumerate(sys.stdin):
+        began = time.monotonic_ns()
+        registration.update(metadata={"n": str(number)})
+        print(began, time.monotonic_ns(), flush=True)
+"""
+
+#: Registers, says so, and leaves when its input ends.
+CROWD = """
+import sys, callsheet
+with callsheet.connect(sys.argv[1], timeout=60) as client:
+    registration = client.register("crowd", port=int(sys.argv[2]))
+    registration.wait("registered", timeout=60)
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def spread(values: list[float]) -> list[float]:
+    """Minimum, median and maximum."""
+    return [min(values), statistics.median(values), max(values)]
+
+
+def row(
+    name: str,
+    unit: str,
+    figure: list[float],
+    floor: str = "-",
+    floor_figure: list[float] | None = None,
+    goal: str = "-",
+) -> None:
+    """One line of the table."""
+    print(
+        json.dumps(
+            {
+                "name": name,
+                "unit": unit,
+                "figure": figure,
+                "floor": floor,
+                "floor_figure": floor_figure,
+                "goal": goal,
+            }
+        )
+    )
+
+
+def per_call(call: Callable[[], object], threads: int = 1) -> list[float]:
+    """Nanoseconds per call, the loop's own cost included, over several rounds."""
+
+    def work() -> None:
+        for _ in range(CALLS):
+            call()
+
+    rounds = []
+    for _ in range(ROUNDS):
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        began = time.perf_counter_ns()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        rounds.append((time.perf_counter_ns() - began) / (CALLS * threads))
+    return spread(rounds)
+
+
+def picks() -> None:
+    """The hot path, beside a call of an attribute that does nothing but cross the boundary."""
+    memory = callsheet.memory.Memory("bench-picks")
+    for port in range(1, 101):
+        memory.put(callsheet.Instance("billing", "10.0.0.1", port))
+    with callsheet.connect("memory:bench-picks") as client:
+        for policy in ("round_robin", "p2c"):
+            picker = client.picker("billing", policy=policy)
+
+            def plain(pick: Callable[[], callsheet.Pick] = picker.pick) -> None:
+                pick().done()
+
+            def with_block(pick: Callable[[], callsheet.Pick] = picker.pick) -> None:
+                with pick():
+                    pass
+
+            def empty(call: Callable[[], int] = picker.__len__) -> None:
+                call()
+                call()
+
+            floor = per_call(empty)
+            row(f"Python pick()+done(), {policy}", "ns", per_call(plain), "two empty calls", floor, "150 ns")
+            row(
+                f"Python with pick(), {policy}",
+                "ns",
+                per_call(with_block),
+                "two empty calls",
+                floor,
+                "300 ns",
+            )
+            row(
+                f"Python pick()+done(), {policy}, 2 threads",
+                "ns",
+                per_call(plain, 2),
+                "two empty calls",
+                floor,
+            )
+
+
+def sqlite_round_trip(folder: Path) -> list[float]:
+    """A write to SQLite in WAL mode and a read of it on another connection: what no `local:` can be faster than."""
+    path = folder / "floor.db"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA synchronous = NORMAL")
+    writer.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)")
+    reader = sqlite3.connect(path)
+    times = []
+    for number in range(500):
+        began = time.perf_counter_ns()
+        writer.execute("INSERT OR REPLACE INTO t VALUES (1, ?)", (str(number),))
+        reader.execute("SELECT body FROM t WHERE id = 1").fetchone()
+        times.append((time.perf_counter_ns() - began) / 1e6)
+    return spread(times)
+
+
+def change_to_callback(folder: Path) -> None:
+    """A change in another process until the callback in this one, through `local:`."""
+    url = f"local://{folder}/registry.db"
+    floor = sqlite_round_trip(folder)
+    seen: queue.Queue[tuple[int, str]] = queue.Queue()
+
+    def changed(snapshot: callsheet.Snapshot) -> None:
+        for instance in snapshot:
+            seen.put((time.monotonic_ns(), instance.metadata.get("n", "")))
+
+    with (
+        callsheet.connect(url) as client,
+        subprocess.Popen(
+            [sys.executable, "-c", PUBLISHER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as publisher,
+    ):
+        assert publisher.stdin and publisher.stdout
+        publisher.stdout.readline()
+        client.wait_for("billing", timeout=10)
+        client.on_change("billing", changed)
+        latencies = []
+        for number in range(500):
+            publisher.stdin.write("\n")
+            publisher.stdin.flush()
+            began, _ended = map(int, publisher.stdout.readline().split())
+            while True:
+                at, body = seen.get(timeout=10)
+                if body == str(number):
+                    break
+            latencies.append((at - began) / 1e6)
+        publisher.stdin.close()
+    cuts = statistics.quantiles(latencies, n=100)
+    for name, value, goal in (("p50", cuts[49], "5 ms"), ("p99", cuts[98], "25 ms")):
+        row(
+            f"local: change in another process to Python callback, {name}",
+            "ms",
+            [value, value, value],
+            "a bare SQLite write and read",
+            floor,
+            goal,
+        )
+
+
+def first_list(folder: Path) -> None:
+    """From nothing to 10,000 instances as Python objects."""
+    url = f"local://{folder}/many.db"
+    count = 10_000
+    with callsheet.connect(url, ttl=3600) as provider:
+        for number in range(count):
+            provider.register("billing", port=80, id=f"i{number:05}", metadata={"n": str(number)})
+        loads, floors = [], []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            with callsheet.connect(url) as client:
+                assert sum(len(instance.id) for instance in client.lookup("billing")) == 6 * count
+            loads.append((time.perf_counter() - began) * 1e3)
+            began = time.perf_counter()
+            connection = sqlite3.connect(f"{folder}/many.db")
+            bodies = connection.execute("SELECT body FROM instances WHERE service = 'billing'")
+            assert sum(len(json.loads(body)["id"]) for (body,) in bodies) == 6 * count
+            connection.close()
+            floors.append((time.perf_counter() - began) * 1e3)
+    row(
+        "Python connect to first list of 10,000 instances, local:",
+        "ms",
+        spread(loads),
+        "sqlite3 and json alone",
+        spread(floors),
+    )
+
+
+def start_up() -> None:
+    """Import and connect in a fresh interpreter, beside starting one that imports nothing."""
+
+    def run(code: str) -> list[float]:
+        times = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            times.append((time.perf_counter() - began) * 1e3)
+        return spread(times)
+
+    bare = run("pass")
+    full = run("import callsheet; callsheet.connect('memory:').close()")
+    gained = [max(0.0, full[i] - bare[i]) for i in range(3)]
+    row("Python import, connect and close", "ms", gained, "starting the interpreter", bare, "50 ms")
+
+
+def idle(folder: Path) -> None:
+    """CPU of a client that watches 20 services while nothing happens."""
+    url = f"local://{folder}/idle.db"
+    seconds = 20.0
+    with callsheet.connect(url) as client:
+        watches = [client.watch(f"service-{number}") for number in range(20)]
+        for watch in watches:
+            next(watch)
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        time.sleep(seconds)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    used = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+    share = used / seconds * 100
+    row("Idle client with 20 watched services, local:", "% of a core", [share] * 3, goal="0.1 %")
+
+
+def thousand(folder: Path) -> None:
+    """CPU of keeping 1,000 registrations alive, beside one."""
+    url = f"local://{folder}/thousand.db"
+    shares = []
+    for count in (1, 1000):
+        with callsheet.connect(url) as client:
+            for number in range(count):
+                client.register("many", port=80, id=f"i{number}")
+            seconds = 20.0
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            time.sleep(seconds)
+            after = resource.getrusage(resource.RUSAGE_SELF)
+        used = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+        shares.append(used / seconds * 100)
+    row(
+        "1,000 registrations kept alive, local:",
+        "% of a core",
+        [shares[1]] * 3,
+        "one registration",
+        [shares[0]] * 3,
+        "1 %",
+    )
+
+
+def crowd(folder: Path) -> None:
+    """200 processes that register at once."""
+    url = f"local://{folder}/crowd.db"
+    count = 200
+    with callsheet.connect(url) as client:
+        began = time.perf_counter()
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", CROWD, url, str(1000 + number)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            for number in range(count)
+        ]
+        client.wait_for("crowd", count=count, timeout=120)
+        elapsed = time.perf_counter() - began
+        failed = 0
+        for process in processes:
+            process.communicate()
+            failed += process.returncode != 0
+    row(f"200 processes registered at once, local: ({failed} failed)", "s", [elapsed] * 3, goal="0 failed")
+
+
+def main() -> None:
+    picks()
+    start_up()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        change_to_callback(folder)
+        first_list(folder)
+        idle(folder)
+        thousand(folder)
+        crowd(folder)
+
+
+if __name__ == "__main__":
+    main()

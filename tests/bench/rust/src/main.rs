@@ -1,0 +1,142 @@
+//! The rows of `make bench` that are measured in Rust, as JSON lines for `bench.py`: each figure with the floor that
+//! was measured beside it in the same run.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use callsheet::memory::Memory;
+use callsheet::{Client, Instance, Policy, Registration, block_on};
+use rusqlite::Connection;
+
+const ROUNDS: usize = 9;
+const CALLS: u32 = 1_000_000;
+const INSTANCES: u16 = 100;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    let threads = std::thread::available_parallelism()?.get();
+    picks(1, "one thread")?;
+    picks(threads, &format!("{threads} threads"))?;
+    first_list()?;
+    Ok(())
+}
+
+/// Several rounds, sorted: the fastest, the middle and the slowest.
+fn spread(mut round: impl FnMut() -> f64) -> [f64; 3] {
+    let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
+    rounds.sort_by(f64::total_cmp);
+    [rounds[0], rounds[ROUNDS / 2], rounds[ROUNDS - 1]]
+}
+
+/// Nanoseconds of one of `CALLS` calls on each of so many threads.
+fn per_call(threads: usize, call: impl Fn() + Sync) -> f64 {
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| (0..CALLS).for_each(|_| call()));
+        }
+    });
+    began.elapsed().as_nanos() as f64 / f64::from(CALLS)
+}
+
+fn row(name: &str, unit: &str, figure: [f64; 3], floor: &str, floor_figure: [f64; 3], goal: &str) {
+    let row = serde_json::json!({
+        "name": name, "unit": unit, "figure": figure, "floor": floor, "floor_figure": floor_figure, "goal": goal,
+    });
+    println!("{row}");
+}
+
+fn picks(threads: usize, on: &str) -> Result<()> {
+    let memory = Memory::named("bench-picks")?;
+    for port in 1..=INSTANCES {
+        memory.put(Instance::new("billing", "10.0.0.1", port))?;
+    }
+    let client = Client::connect("memory:bench-picks")?;
+    // What no picker can do without: find the current table, and hold and release what was picked.
+    let table = arc_swap::ArcSwap::from_pointee(Arc::new(AtomicU64::new(0)));
+    let held = spread(|| per_call(threads, || drop(black_box(Arc::clone(&table.load())))));
+    let clock = quanta::Clock::new();
+    let timed = spread(|| {
+        per_call(threads, || {
+            let start = clock.raw();
+            drop(black_box(Arc::clone(&table.load())));
+            black_box(clock.delta_as_nanos(start, clock.raw()));
+        })
+    });
+    let alone = threads == 1;
+    for (policy, floor, figure, goal) in [
+        (Policy::RoundRobin, "table load, hold, release", held, if alone { "30 ns" } else { "scales" }),
+        (Policy::P2c, "the same with two TSC reads", timed, if alone { "60 ns" } else { "scales" }),
+    ] {
+        let picker = block_on(client.picker("billing", policy))?;
+        let calls = spread(|| {
+            per_call(threads, || {
+                if let Ok(pick) = picker.pick() {
+                    pick.done(true);
+                }
+            })
+        });
+        let name = format!("Rust pick()+done(), {policy}, {INSTANCES} instances, {on}");
+        row(&name, "ns", calls, floor, figure, goal);
+    }
+    block_on(client.close())?;
+    Ok(())
+}
+
+/// From nothing to a list of 10,000 instances, beside reading their bodies with SQLite alone.
+fn first_list() -> Result<()> {
+    const COUNT: u32 = 10_000;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("registry.db");
+    let url = format!("local://{}", path.display());
+    let provider = Client::builder().url(&url).ttl(std::time::Duration::from_secs(3600)).connect()?;
+    block_on(async {
+        for n in 0..COUNT {
+            let id = format!("i{n:05}");
+            provider
+                .register(Registration::new("billing").port(80).id(id).metadata("n", n.to_string()))
+                .await?;
+        }
+        Ok::<_, callsheet::Error>(())
+    })?;
+    let loads = spread(|| {
+        let began = Instant::now();
+        let listed = Client::connect(&url).and_then(|client| {
+            let listed = block_on(client.lookup("billing"))?.len();
+            block_on(client.close())?;
+            Ok(listed)
+        });
+        assert_eq!(listed.ok(), Some(COUNT as usize));
+        began.elapsed().as_secs_f64() * 1e3
+    });
+    let bare = spread(|| {
+        let began = Instant::now();
+        assert_eq!(read_bare(&path).ok(), Some(COUNT as usize));
+        began.elapsed().as_secs_f64() * 1e3
+    });
+    row(
+        "Rust connect to first list of 10,000 instances, local:",
+        "ms",
+        loads,
+        "SQLite and serde_json alone",
+        bare,
+        "-",
+    );
+    block_on(provider.close())?;
+    Ok(())
+}
+
+fn read_bare(path: &std::path::Path) -> Result<usize> {
+    let connection = Connection::open(path)?;
+    let mut statement = connection.prepare("SELECT body FROM instances WHERE service = 'billing'")?;
+    let bodies = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
+    let mut count = 0;
+    for body in bodies {
+        let _: serde_json::Value = black_box(serde_json::from_slice(&body?)?);
+        count += 1;
+    }
+    Ok(count)
+}
