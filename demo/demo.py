@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import http.client
 import os
 import signal
 import subprocess
@@ -106,7 +107,7 @@ def call_for_ever(picker: callsheet.Picker, calls: Calls, stop: threading.Event)
         attempts: list[str] = []
         try:
             # A GET may be repeated, so a call that was cut is worth a second attempt as well.
-            name = picker.call(get, attempts=2, retry_on=ConnectionError)
+            name = picker.call(get, attempts=2, retry_on=(ConnectionError, http.client.IncompleteRead))
         except Exception as error:
             with calls.lock:
                 calls.failed.append(repr(error))

@@ -48,7 +48,9 @@ def serve(name: str) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         say("joining")
         registration.ready()
-        terminated.wait()
+        # Woken now and then: the kernel may give a signal to any thread, and Python runs handlers on this one only.
+        while not terminated.wait(0.2):
+            pass
         say("leaving")
         registration.close()
     server.shutdown()

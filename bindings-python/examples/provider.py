@@ -26,7 +26,9 @@ def wait_for_sigterm() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+    # Woken now and then: the kernel may give a signal to any thread, and Python runs handlers on this one only.
+    while not stopped.wait(0.5):
+        pass
 
 
 with callsheet.connect() as client:  # $CALLSHEET_URL, else local:

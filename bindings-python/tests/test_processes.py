@@ -93,7 +93,8 @@ for number in range(3):
         stopped = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stopped.set())
         os.write(1, b"up\\n")
-        stopped.wait()
+        while not stopped.wait(0.2):
+            pass
         sys.exit(0)
     pids.append(pid)
 for line in sys.stdin:

@@ -54,6 +54,7 @@ mod fork;
 mod health;
 mod instance;
 mod log;
+mod outbox;
 mod registration;
 mod registry;
 mod runtime;
@@ -98,5 +99,6 @@ pub mod host {
     pub use crate::fork::Owned;
     pub use crate::instance::{check_port, check_weight};
     pub use crate::log::{LogLine, capture, dropped_lines, next_line, poll_next_line};
+    pub use crate::outbox::{Call, Outbox};
     pub use crate::runtime::block_on_interruptible;
 }

@@ -30,6 +30,7 @@ impl Workers {
             // Probes and name lookups are the only blocking work; SQLite has a thread of its own.
             .max_blocking_threads(16)
             .thread_name("callsheet")
+            .on_thread_start(leave_signals_to_the_host)
             .enable_all()
             .build();
         runtime.ok().map(|runtime| Workers(Some(runtime)))
@@ -40,6 +41,24 @@ impl Drop for Workers {
     fn drop(&mut self) {
         // Does not block, unlike dropping it.
         self.0.take().map_or((), Runtime::shutdown_background)
+    }
+}
+
+/// The kernel may give a signal for the process to any of its threads. The host expects that on its own: its handlers may
+/// need a stack of a size that ours lack, and a language that runs handlers on one thread only is not woken by another.
+pub(crate) fn leave_signals_to_the_host() {
+    #[cfg(unix)]
+    // SAFETY: fills a set on this stack and changes the mask of this thread, which is ours.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        // Those that a thread causes itself end the process silently when blocked, and profilers choose their threads.
+        for own in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS] {
+            libc::sigdelset(&mut all, own);
+        }
+        libc::sigdelset(&mut all, libc::SIGABRT);
+        libc::sigdelset(&mut all, libc::SIGPROF);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
     }
 }
 

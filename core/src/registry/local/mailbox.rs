@@ -17,6 +17,7 @@ use super::place::Place;
 use super::request::{Reply, Request};
 use crate::error::{Code, Error, Result};
 use crate::fork::PerProcess;
+use crate::runtime::leave_signals_to_the_host;
 
 /// Requests waiting at most; more callers wait outside.
 const ROOM: usize = 1024;
@@ -83,6 +84,7 @@ impl Lease {
         let over = Over(mailbox.clone());
         let thread = move || {
             let _over = over;
+            leave_signals_to_the_host();
             actor.run();
         };
         std::thread::Builder::new().name("callsheet-local".into()).spawn(thread).map_err(unstarted)?;

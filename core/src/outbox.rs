@@ -1,0 +1,152 @@
+//! What a host's event loop takes out in one go: answers of calls that were begun, each with the host's own mark. Whoever
+//! puts something in wakes the host, once until it has looked. Used by bindings whose language must not be blocked.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+use crate::error::Result;
+use crate::fork::Owned;
+use crate::runtime::handle;
+
+/// Values on their way to one host thread. As many as there are calls under way, and no more.
+pub struct Outbox<T> {
+    items: Mutex<Vec<T>>,
+    /// Whether the host was woken since it last took everything out.
+    rung: AtomicBool,
+    ring: Box<dyn Fn() + Send + Sync>,
+}
+
+impl<T: Send + 'static> Outbox<T> {
+    /// An empty one. `ring` wakes the host; it is called on any thread, with no lock held, and must not block.
+    pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Outbox { items: Mutex::default(), rung: AtomicBool::new(false), ring: Box::new(ring) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `item` in, and wakes the host unless it was woken already.
+    pub fn push(&self, item: T) {
+        self.lock().push(item);
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (self.ring)();
+        }
+    }
+
+    /// Everything that came, in order.
+    pub fn take(&self) -> Vec<T> {
+        // In this order: what comes in between wakes the host once too often rather than never.
+        self.rung.store(false, Ordering::SeqCst);
+        std::mem::take(&mut self.lock())
+    }
+
+    /// Runs `call` on the core's threads and puts what `mark` makes of its result in.
+    ///
+    /// # Errors
+    /// `internal` when the system has no threads left.
+    pub fn run<R: Send + 'static>(
+        self: &Arc<Self>,
+        call: impl Future<Output = Result<R>> + Send + 'static,
+        mark: impl FnOnce(Result<R>) -> T + Send + 'static,
+    ) -> Result<Call> {
+        let outbox = self.clone();
+        // A task within the task, so that a panic of the call is an answer as well.
+        let call = crate::runtime::spawn(&handle()?, call);
+        let task = handle()?.spawn(async move { outbox.push(mark(call.await)) });
+        Ok(Call(Owned::new(task.abort_handle())))
+    }
+}
+
+impl<T> std::fmt::Debug for Outbox<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outbox")
+    }
+}
+
+/// A call that was begun. Dropping this leaves it to its end.
+pub struct Call(Owned<AbortHandle>);
+
+impl Call {
+    /// Gives up on it: its answer does not come, unless it was on its way.
+    pub fn cancel(&self) {
+        if let Ok(task) = self.0.get() {
+            task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Call")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    type Answer = (u32, Result<u32>);
+
+    fn outbox() -> (Arc<Outbox<Answer>>, mpsc::Receiver<()>) {
+        let (rung, bell) = mpsc::channel();
+        // A test that has ended no longer listens.
+        (Outbox::new(move || rung.send(()).unwrap_or_default()), bell)
+    }
+
+    #[test]
+    fn a_burst_wakes_the_host_once() {
+        let (outbox, bell) = outbox();
+        (0..3).for_each(|number| outbox.push((number, Ok(number))));
+        assert_eq!(outbox.take().len(), 3);
+        assert_eq!(bell.try_iter().count(), 1);
+        outbox.push((3, Ok(3)));
+        assert_eq!((bell.try_iter().count(), outbox.take().len()), (1, 1));
+    }
+
+    #[test]
+    fn an_answer_comes_with_its_mark_and_so_does_a_panic() {
+        let (outbox, bell) = outbox();
+        outbox.run(async { Ok(5) }, |answer| (1, answer)).unwrap();
+        bell.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(matches!(outbox.take()[..], [(1, Ok(5))]));
+        outbox.run(async { panic!("on purpose") }, |answer| (2, answer)).unwrap();
+        bell.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert_eq!(outbox.take().remove(0).1.unwrap_err().code(), Code::Internal);
+    }
+
+    #[test]
+    fn a_cancelled_call_does_not_answer() {
+        let (outbox, bell) = outbox();
+        let (begun, began) = mpsc::channel();
+        let dropped = DropSends(begun);
+        let call = outbox
+            .run(
+                async move {
+                    let _dropped = dropped;
+                    std::future::pending::<()>().await;
+                    Err::<u32, _>(Error::closed("test"))
+                },
+                |answer| (1, answer),
+            )
+            .unwrap();
+        call.cancel();
+        began.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(bell.try_recv().is_err() && outbox.take().is_empty());
+    }
+
+    struct DropSends(mpsc::Sender<()>);
+
+    impl Drop for DropSends {
+        fn drop(&mut self) {
+            // The test may have failed and be gone.
+            let _ = self.0.send(());
+        }
+    }
+}
