@@ -106,8 +106,8 @@ def call_for_ever(picker: callsheet.Picker, calls: Calls, stop: threading.Event)
     while not stop.is_set():
         attempts: list[str] = []
         try:
-            # A GET may be repeated, so a call that was cut is worth a second attempt as well.
-            name = picker.call(get, attempts=2, retry_on=(ConnectionError, http.client.IncompleteRead))
+            # A GET may be repeated, so a call that was cut, wherever, is worth a second attempt as well.
+            name = picker.call(get, attempts=2, retry_on=(OSError, http.client.HTTPException))
         except Exception as error:
             with calls.lock:
                 calls.failed.append(repr(error))
