@@ -78,9 +78,9 @@ impl Picker {
         Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
     }
 
-    /// Another instance than the one with the id `tried`, where there is another.
-    fn pick_other<'py>(slf: &Bound<'py, Self>, tried: &str) -> Result<Pick> {
-        let picked = guarded(|| Ok(slf.get().core.pick_other(tried)?))?;
+    /// Another instance than those whose ids are in `tried`, where there is another.
+    fn pick_other(slf: &Bound<'_, Self>, tried: Vec<String>) -> Result<Pick> {
+        let picked = guarded(|| Ok(slf.get().core.pick_other(&tried)?))?;
         Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
     }
 

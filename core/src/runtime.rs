@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
@@ -177,8 +177,9 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Blocks this thread until `future` is ready, calling `check` every `interval`; its error ends the wait and drops
-/// the future. This is how a host language lets Ctrl-C through.
+/// Blocks this thread until `future` is ready, calling `check` every `interval` and before every look at the future that
+/// something woke it for: an interrupt that came first must not cost what the future would give. Its error ends the wait
+/// and drops the future. This is how a host language lets Ctrl-C through.
 pub fn block_on_interruptible<F: Future, E>(
     future: F,
     interval: Duration,
@@ -187,16 +188,12 @@ pub fn block_on_interruptible<F: Future, E>(
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut next_check = Instant::now() + interval;
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Ok(output);
         }
-        std::thread::park_timeout(next_check.saturating_duration_since(Instant::now()));
-        if Instant::now() >= next_check {
-            check()?;
-            next_check = Instant::now() + interval;
-        }
+        std::thread::park_timeout(interval);
+        check()?;
     }
 }
 
@@ -225,5 +222,18 @@ mod tests {
                 if checks == 3 { Err("ctrl-c") } else { Ok(()) }
             });
         assert_eq!(interrupted, Err("ctrl-c"));
+    }
+
+    #[test]
+    fn an_interrupt_that_came_first_takes_nothing_with_it() {
+        let slot = crate::slot::Slot::new(1);
+        let next = std::future::poll_fn(|context| slot.poll_take(context));
+        let interrupted = block_on_interruptible(next, Duration::from_millis(1), || {
+            // The value and the interrupt come while the thread waits.
+            slot.offer(5);
+            Err("ctrl-c")
+        });
+        assert_eq!(interrupted, Err("ctrl-c"));
+        assert_eq!(block_on(std::future::poll_fn(|context| slot.poll_take(context))), Some(5));
     }
 }

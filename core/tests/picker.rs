@@ -161,6 +161,36 @@ async fn call_tries_another_instance_after_a_failure_to_connect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn call_never_goes_back_while_there_is_an_instance_it_has_not_tried() {
+    let (url, memory) = registry();
+    put(&memory, 1..=5);
+    for policy in [Policy::RoundRobin, Policy::Random, Policy::P2c] {
+        let picker = client(&url).picker("billing", policy).await.unwrap();
+        let down = |instance: Arc<Instance>| async move {
+            if instance.port < 5 { Err(error(io::ErrorKind::ConnectionRefused)) } else { Ok(instance.port) }
+        };
+        for _ in 0..50 {
+            assert_eq!(picker.call(5, down).await.unwrap(), 5, "{policy}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_are_gone_call_says_what_the_last_one_failed_with() {
+    let (url, memory) = registry();
+    put(&memory, 1..=1);
+    let client = client(&url);
+    let watch = client.watch("billing").unwrap();
+    let picker = client.picker("billing", Policy::P2c).await.unwrap();
+    let leaving = async |_: Arc<Instance>| {
+        memory.delete("billing", "10.0.0.1:1");
+        until(&watch, callsheet::Snapshot::is_empty).await;
+        Err::<(), _>(error(io::ErrorKind::ConnectionRefused))
+    };
+    assert!(matches!(picker.call(2, leaving).await, Err(CallError::Call(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn call_does_not_repeat_what_may_have_had_an_effect() {
     let (url, memory) = registry();
     put(&memory, 1..=2);

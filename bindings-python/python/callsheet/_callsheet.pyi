@@ -304,7 +304,7 @@ class Picker:
     def pick_first(self) -> Pick:
         """A first instance, waited for as long as one request may take."""
 
-    def pick_other(self, tried: str) -> Pick:
+    def pick_other(self, tried: list[str]) -> Pick:
         """Another instance than the one with the id `tried`, where there is another."""
 
     def __len__(self) -> int: ...

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from callsheet import _callsheet
+from callsheet._errors import NoInstances
 
 if TYPE_CHECKING:
     from callsheet._callsheet import Pick
@@ -59,17 +60,27 @@ class Picker(_callsheet.Picker):
             Exception: What `f` raised last.
         """
         handled = sys.exc_info()[1]
-        left = attempts
         pick = self.pick_first()
+        tried = []
         while True:
-            left -= 1
+            tried.append(pick.id)
             try:
                 with pick:
                     return f(pick)
             except Exception as error:
-                if left <= 0 or not (_unconnected(error, handled) or _wanted(error, retry_on)):
+                if len(tried) >= attempts or not (_unconnected(error, handled) or _wanted(error, retry_on)):
                     raise
-                pick = self.pick_other(pick.id)
+                other = self._other(tried)
+                # If all have gone meanwhile, what the call failed with says more than that.
+                if other is None:
+                    raise
+                pick = other
+
+    def _other(self, tried: list[str]) -> Pick | None:
+        try:
+            return self.pick_other(tried)
+        except NoInstances:
+            return None
 
 
 def _wanted(

@@ -77,16 +77,17 @@ impl Picker {
         F: Future<Output = Result<T, E>>,
     {
         let mut pick = self.pick_within(self.timeout()).await?;
-        let mut left = attempts.max(1);
+        let mut tried = Vec::new();
         loop {
-            let id = pick.id().to_owned();
+            tried.push(pick.id().to_owned());
             let result = f(pick.instance().clone()).await;
             pick.done(result.is_ok());
-            left -= 1;
-            match result {
-                Err(error) if left > 0 && again(&error) => pick = self.pick_other(&id)?,
+            let error = match result {
+                Err(error) if tried.len() < attempts && again(&error) => error,
                 result => return result.map_err(CallError::Call),
-            }
+            };
+            // If all instances have gone meanwhile, what the call failed with says more than that.
+            pick = self.pick_other(&tried).map_err(|_| CallError::Call(error))?;
         }
     }
 }

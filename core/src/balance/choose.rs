@@ -50,16 +50,13 @@ impl Chooser {
         }
     }
 
-    /// One endpoint; `tried` is avoided when there is another.
+    /// One endpoint.
     #[inline]
-    pub(super) fn choose(&self, table: &Table, tried: Option<&str>) -> Option<Pick> {
+    pub(super) fn choose(&self, table: &Table) -> Option<Pick> {
         let endpoints = &*table.endpoints;
         let count = endpoints.len();
         if count == 0 {
             return None;
-        }
-        if let Some(tried) = tried {
-            return Some(self.pick(other(endpoints, tried), None));
         }
         match self {
             Chooser::RoundRobin(next) => {
@@ -72,6 +69,18 @@ impl Chooser {
                 Some(self.pick(better(endpoints, now), Some(now)))
             }
         }
+    }
+
+    /// One endpoint that is not among `tried`, when there is such. Any one will do: whom the policy prefers, it chose
+    /// before.
+    #[cold]
+    pub(super) fn choose_other(&self, table: &Table, tried: &[impl AsRef<str>]) -> Option<Pick> {
+        let endpoints = &*table.endpoints;
+        let start = below(endpoints.len(), random());
+        let fresh = |endpoint: &&Arc<Endpoint>| tried.iter().all(|id| id.as_ref() != endpoint.instance.id);
+        let mut around = endpoints[start..].iter().chain(&endpoints[..start]);
+        let other = around.find(fresh).or_else(|| endpoints.get(start))?;
+        Some(self.pick(other, None))
     }
 
     #[inline]
@@ -105,13 +114,6 @@ fn better(endpoints: &[Arc<Endpoint>], now: u64) -> &Arc<Endpoint> {
 #[inline]
 fn cost(endpoint: &Arc<Endpoint>, now: u64) -> f32 {
     endpoint.estimate.cost(now, endpoint.pending())
-}
-
-#[cold]
-fn other<'a>(endpoints: &'a [Arc<Endpoint>], tried: &str) -> &'a Arc<Endpoint> {
-    let start = below(endpoints.len(), random());
-    let around = endpoints[start..].iter().chain(&endpoints[..start]);
-    around.clone().find(|endpoint| endpoint.instance.id != tried).unwrap_or(&endpoints[start])
 }
 
 /// The upper half of a random word scaled to `0..count`, without a division (Lemire 2016, "A fast alternative to the

@@ -133,15 +133,15 @@ impl Picker {
     /// `no_instances`, `closed`, `forked`.
     #[inline]
     pub fn pick(&self) -> Result<Pick> {
-        self.0.get()?.shared.pick(None)
+        self.0.get()?.shared.pick()
     }
 
-    /// [`Picker::pick`] of another instance than the one with the id `tried`, where there is another: for retries.
+    /// [`Picker::pick`] of another instance than those whose ids are in `tried`, where there is another: for retries.
     ///
     /// # Errors
     /// As for [`Picker::pick`].
-    pub fn pick_other(&self, tried: &str) -> Result<Pick> {
-        self.0.get()?.shared.pick(Some(tried))
+    pub fn pick_other(&self, tried: &[impl AsRef<str>]) -> Result<Pick> {
+        self.0.get()?.shared.pick_other(tried)
     }
 
     /// [`Picker::pick`] that waits up to `timeout` for an instance to come.
@@ -154,7 +154,7 @@ impl Picker {
         spawn(&inner.runtime, async move {
             let late = String::new;
             let found = within(timeout, shared.wait(), late).await;
-            found.or_else(|error| if error.code() == Code::Timeout { shared.pick(None) } else { Err(error) })
+            found.or_else(|error| if error.code() == Code::Timeout { shared.pick() } else { Err(error) })
         })
         .await
     }
@@ -187,17 +187,21 @@ impl Picker {
 
 impl Shared {
     #[inline]
-    fn pick(&self, tried: Option<&str>) -> Result<Pick> {
+    fn pick(&self) -> Result<Pick> {
         let table = self.table.load();
-        match self.chooser.choose(&table, tried) {
-            Some(pick) => Ok(pick),
-            None if table.is_closed() => Err(Error::closed("picker")),
-            None => Err(self.nothing()),
-        }
+        self.chooser.choose(&table).ok_or_else(|| self.nothing(&table))
+    }
+
+    fn pick_other(&self, tried: &[impl AsRef<str>]) -> Result<Pick> {
+        let table = self.table.load();
+        self.chooser.choose_other(&table, tried).ok_or_else(|| self.nothing(&table))
     }
 
     #[cold]
-    fn nothing(&self) -> Error {
+    fn nothing(&self, table: &Table) -> Error {
+        if table.is_closed() {
+            return Error::closed("picker");
+        }
         Error::new(
             Code::NoInstances,
             format!(
@@ -213,7 +217,7 @@ impl Shared {
             let filled = self.filled.notified();
             tokio::pin!(filled);
             filled.as_mut().enable();
-            match self.pick(None) {
+            match self.pick() {
                 Err(error) if error.code() == Code::NoInstances => filled.await,
                 result => return result,
             }

@@ -55,12 +55,17 @@ struct MemoryRegistry {
 impl MemoryRegistry {
     /// What stands between a client and every answer: latency, then the faults.
     async fn reach(&self) -> Result<()> {
-        let slow = self.store.lock().slow;
-        if !slow.is_zero() {
-            tokio::time::sleep(slow).await;
-        }
-        self.store.lock().reachable(&self.source)
+        reach(&self.store, &self.source).await
     }
+}
+
+/// What every request meets on its way.
+async fn reach(store: &Store, source: &str) -> Result<()> {
+    let slow = store.lock().slow;
+    if !slow.is_zero() {
+        tokio::time::sleep(slow).await;
+    }
+    store.lock().reachable(source)
 }
 
 #[async_trait]
@@ -222,9 +227,9 @@ impl Publication for MemoryPublication {
     }
 
     async fn update(&mut self, record: Arc<Record>) -> Result<()> {
+        reach(&self.store, &self.source).await?;
         {
             let mut state = self.store.lock();
-            state.reachable(&self.source)?;
             state.sweep(Instant::now());
             match state.entry(&record.instance.service, &record.instance.id) {
                 Some(entry) if entry.record.owner == record.owner => {}
@@ -239,9 +244,9 @@ impl Publication for MemoryPublication {
     }
 
     async fn withdraw(&mut self) -> Result<()> {
+        reach(&self.store, &self.source).await?;
         {
             let mut state = self.store.lock();
-            state.reachable(&self.source)?;
             let (service, id) = (&self.record.instance.service, &self.record.instance.id);
             if state.entry(service, id).is_some_and(|entry| entry.record.owner == self.record.owner) {
                 state.delete(service, id);
