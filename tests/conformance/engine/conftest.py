@@ -24,6 +24,8 @@ def pytest_addoption(parser):
 
 
 def pytest_generate_tests(metafunc):
+    if "case" not in metafunc.fixturenames:
+        return
     names = metafunc.config.getoption("language")
     names = names or [name for name, language in LANGUAGES.items() if language.present]
     cases = [
