@@ -130,9 +130,12 @@ def name(key: str) -> str:
 class Pool:
     """The drivers of one language that have nothing to do."""
 
-    def __init__(self, language: Language) -> None:
-        self.language, self.lock, self.idle = language, threading.Lock(), []
+    def __init__(self, language: Language, cases: int) -> None:
+        self.language, self.cases = language, cases
+        self.lock, self.idle = threading.Lock(), []
+        #: Why none can be had, and why one did not end as it should.
         self.broken: str | None = None
+        self.unended: str | None = None
         self.ready = False
 
     def take(self) -> Driver:
@@ -151,15 +154,16 @@ class Pool:
         with self.lock:
             self.idle.append(driver)
 
-    def end(self) -> str | None:
-        """Let all of them end, as any program does, and say which one could not."""
-        why = None
-        while self.idle:
-            driver = self.idle.pop()
+    def done(self) -> None:
+        """One case is over. After the last one all drivers end, as any program does."""
+        with self.lock:
+            self.cases -= 1
+            if self.cases:
+                return
+        for driver in self.idle:
             try:
                 driver.exit()
             except Wrong as wrong:
-                why = str(wrong)
+                self.unended = str(wrong)
             finally:
                 driver.kill()
-        return why

@@ -54,10 +54,13 @@ def run(case, pool):
 
 def judged(case, pool):
     start = time.monotonic()
-    if reason := skipped(case[0], case[1].split(":")[0], case[3]):
-        return "skipped", reason, 0
-    why = run(case, pool)
-    return ("failed" if why else "passed"), why or "", time.monotonic() - start
+    try:
+        if reason := skipped(case[0], case[1].split(":")[0], case[3]):
+            return "skipped", reason, 0
+        why = run(case, pool)
+        return ("failed" if why else "passed"), why or "", time.monotonic() - start
+    finally:
+        pool.done()
 
 
 def report(case, result, reason, seconds):
@@ -76,26 +79,21 @@ def report(case, result, reason, seconds):
 
 
 @pytest.fixture(scope="module")
-def pools():
-    """The drivers of each language. They end with its last case."""
-    pools = {name: Pool(language) for name, language in LANGUAGES.items()}
-    yield pools
-    for pool in pools.values():
-        pool.end()
-
-
-@pytest.fixture(scope="module")
-def outcomes(request, pools):
+def outcomes(request):
     """Every selected case, sixteen at once: they wait far more than they compute."""
     TARGET.mkdir(parents=True, exist_ok=True)
     items = [item for item in request.session.items if "case" in getattr(item, "fixturenames", ())]
     cases = {item.name: item.callspec.params["case"] for item in items}
+    counts = collections.Counter(case[0] for case in cases.values())
     whole = len(TEMPLATES) * len(list(scenarios()))
-    for name, count in collections.Counter(case[0] for case in cases.values()).items():
+    for name, count in counts.items():
         if count == whole:  # otherwise these are in place of what was found of them before
             (TARGET / f"{name}.jsonl").unlink(missing_ok=True)
+    pools = {name: Pool(LANGUAGES[name], count) for name, count in counts.items()}
     with concurrent.futures.ThreadPoolExecutor(16) as executor:
         yield {name: executor.submit(judged, case, pools[case[0]]) for name, case in cases.items()}
+    for pool in pools.values():
+        assert pool.unended is None, pool.unended
 
 
 def test_scenario(case, outcomes, request):
