@@ -5,6 +5,7 @@ mod changes;
 mod child;
 mod completions;
 mod description;
+mod doctor;
 mod exit;
 mod feed;
 mod filter;
@@ -50,6 +51,8 @@ Examples:
   callsheet run billing --port 8000 -- python3 -m http.server 8000
   callsheet list
   callsheet watch billing
+  callsheet register billing --address 10.0.0.7 --port 5432 --check tcp
+  callsheet doctor
   curl \"$(callsheet pick billing)/invoices\"";
 
 /// Service discovery: run programs registered, register others, and list, watch and pick instances.
@@ -72,6 +75,7 @@ enum Command {
     List(list::List),
     Watch(watch::Watch),
     Pick(pick::Pick),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 
@@ -116,6 +120,10 @@ impl Arguments {
             Command::Register(register) => register.execute(registry, output).await,
             Command::List(list) => unless_ended(list.execute(&connect(registry)?, output)).await,
             Command::Pick(pick) => unless_ended(pick.execute(&connect(registry)?, output)).await,
+            Command::Doctor(doctor) => {
+                let named = registry.is_some();
+                unless_ended(doctor.execute(&connect(registry)?, named, output)).await
+            }
             Command::Watch(watch) => unless_ended(watch.execute(&connect(registry)?, output)).await,
         }
     }
