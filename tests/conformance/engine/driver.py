@@ -26,6 +26,10 @@ class Wrong(Exception):
     """Something else was seen than expected, or the scenario or a driver is wrong."""
 
 
+class Broken(Wrong):
+    """A promise that holds always was broken, or a driver is: asking again would only hide it."""
+
+
 class Driver:
     """One running driver."""
 
@@ -52,9 +56,9 @@ class Driver:
             answer = json.loads(self.line(time.monotonic() + limit))
         except (OSError, ValueError) as error:
             self.kill()
-            raise Wrong(f"the driver gave no answer to {line[:200]!r}: {error}; {self.tail()}") from error
+            raise Broken(f"the driver gave no answer to {line[:200]!r}: {error}; {self.tail()}") from error
         if not isinstance(answer, dict) or not {"ok", "error", "timeout"} & answer.keys():
-            raise Wrong(f"the driver answered {str(answer)[:2000]}; {self.tail()}")
+            raise Broken(f"the driver answered {str(answer)[:2000]}; {self.tail()}")
         return answer
 
     def line(self, deadline: float) -> bytes:

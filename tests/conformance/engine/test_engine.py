@@ -7,12 +7,12 @@ import re
 import urllib.parse
 
 import pytest
-from driver import Wrong, flat
+from driver import Broken, Wrong, flat
 from judge import difference
 from languages import CONFORMANCE, ROOT
 from scenario import scenarios, skipped, steps
 from verbs import request
-from world import in_order, snake
+from world import World, in_order, snake
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,49 @@ def test_promises_about_callbacks_are_looked_at_unasked():
     ]:
         with pytest.raises(Wrong):
             in_order({"calls": broken, "closed": closed})
+
+
+class Scripted:
+    """A driver that gives these answers, whatever it is asked."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def ask(self, _request, _limit):
+        return self.answers.pop(0)
+
+
+def seen(revision, *ids):
+    return {"ok": {"revision": revision, "instances": [{"id": name} for name in ids]}}
+
+
+def world(*answers):
+    return World("memory:x", Scripted(*answers), Scripted)
+
+
+def test_a_question_is_asked_until_it_is_answered_as_expected():
+    asking = world(seen(1), {"timeout": True}, seen(2, "a"))
+    asking.step({"do": "see", "is": {"ids": ["a"], "size": 1}, "within": 5})
+    assert asking.main.driver.answers == []
+    for once in [{"do": "next"}, {"do": "see"}]:
+        with pytest.raises(Wrong, match=r"expected is\.ids"):
+            world(seen(1), seen(2, "a")).step({**once, "is": {"ids": ["a"]}})
+
+
+def test_a_revision_that_does_not_grow_is_not_asked_away():
+    with pytest.raises(Broken, match="revision 2 came after 2"):
+        world(seen(2), seen(2, "a"), seen(3, "a")).step({"do": "see", "is": {"ids": ["a"]}, "within": 5})
+
+
+def test_errors_have_the_expected_code_a_message_and_the_right_retryable():
+    error = {"code": "timeout", "message": "late", "retryable": True}
+    world({"error": error}).step({"do": "drain", "error": "timeout", "is": {"message": {"has": "late"}}})
+    for wrong in [{"code": "closed"}, {"message": ""}, {"retryable": False}]:
+        with pytest.raises(Wrong):
+            world({"error": error | wrong}).step({"do": "drain", "error": "timeout"})
+    for answer, step in [({"ok": {}}, {"error": "timeout"}), ({"error": error}, {})]:
+        with pytest.raises(Wrong):
+            world(answer).step({"do": "drain", **step})
 
 
 def unflat(line):

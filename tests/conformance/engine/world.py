@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from driver import Driver, Wrong
+from driver import Broken, Driver, Wrong
 from judge import difference
 from languages import CONFORMANCE
 from listener import Listener
@@ -32,7 +32,7 @@ class Process:
         self.revisions: dict[str, int] = {}
         #: The client of each callback; how often it had been called when that client was closed.
         self.callbacks: dict[str, str] = {}
-        self.finally_: dict[str, int] = {}
+        self.at_close: dict[str, int] = {}
         self.faults: set[str] = set()
 
 
@@ -70,9 +70,9 @@ class World:
         """What was seen, and what is wrong with it so far."""
         try:
             answer = self.answer(process, asked, deadline)
+        except Broken:
+            raise
         except Wrong as wrong:
-            if process.driver.process.poll() is not None:
-                raise  # asking again is no use
             return {}, str(wrong)
         if "timeout" in answer:
             return {}, "nothing came in time"
@@ -118,7 +118,7 @@ class World:
             last = process.revisions.get(asked["of"], -1)
             process.revisions[asked["of"]] = seen["revision"]
             if seen["revision"] <= last:
-                raise Wrong(f"revision {seen['revision']} came after {last}")
+                raise Broken(f"revision {seen['revision']} came after {last}")
         return answer
 
     do_see = do_next
@@ -134,9 +134,9 @@ class World:
         if "ok" not in answer:
             return answer
         calls = in_order(answer["ok"])
-        most = process.finally_.get(asked["of"], len(calls))
+        most = process.at_close.get(asked["of"], len(calls))
         if len(calls) > most:
-            raise Wrong("a callback was called after closing its client had returned")
+            raise Broken("a callback was called after closing its client had returned")
         last = whole(calls[-1]["snapshot"]) if calls else {}
         return {"ok": last | {"times": len(calls), "running": bool(calls) and calls[-1]["ended"] is None}}
 
@@ -152,9 +152,9 @@ class World:
             return listener.close()
         answer = self.ask(process, asked, deadline)
         for name, client in process.callbacks.items():
-            if "ok" in answer and client == asked["of"] and name not in process.finally_:
+            if "ok" in answer and client == asked["of"] and name not in process.at_close:
                 calls = self.ask(process, {"do": "called", "of": name}, deadline)["ok"]["calls"]
-                process.finally_[name] = len(calls)
+                process.at_close[name] = len(calls)
         return answer
 
     # The world around.
@@ -235,9 +235,9 @@ def in_order(told: dict[str, Any]) -> list[dict[str, Any]]:
     calls, closed = told["calls"], told.get("closed")
     for before, call in itertools.pairwise(calls):
         if before["ended"] is None or call["began"] < before["ended"]:
-            raise Wrong("two calls of a callback ran at once")
+            raise Broken("two calls of a callback ran at once")
         if call["snapshot"]["revision"] <= before["snapshot"]["revision"]:
-            raise Wrong("a callback got snapshots out of order")
+            raise Broken("a callback got snapshots out of order")
     if closed is not None and any(call["began"] > closed for call in calls):
-        raise Wrong("a callback was called after its close had returned")
+        raise Broken("a callback was called after its close had returned")
     return calls
