@@ -15,8 +15,8 @@ use super::{ENDING, value};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::health::Check;
-use crate::instance::{Status, quoted};
-use crate::registration::{Registration, RegistrationHandle, State};
+use crate::instance::quoted;
+use crate::registration::{Registration, State};
 
 const AFTER_HELP: &str = "\
 Registers in the foreground until SIGINT, SIGTERM or SIGHUP, withdraws, waits out --drain and exits with 0; a second \
@@ -83,6 +83,7 @@ impl Register {
         let client = super::connect(registry)?;
         let mut signals = Signals::listen(&ENDING)?;
         let provider = Provider::new(client, output, Voice::States);
+        // The other two never end.
         let received = tokio::select! {
             () = provider.keep_registered(registration) => signals.next().await,
             () = self.tell_health(&provider) => signals.next().await,
@@ -149,15 +150,11 @@ impl Register {
             let status = snapshot.get(&handle.id()).map(|instance| instance.status);
             if status.is_some() && status != told && handle.state() == State::Registered {
                 told = status;
-                tell_status(provider, handle, status.unwrap_or_default());
+                provider.line(handle, status.unwrap_or_default().as_str(), "");
             }
         }
         pending().await
     }
-}
-
-fn tell_status(provider: &Provider<'_>, handle: &RegistrationHandle, status: Status) {
-    provider.line(handle, status.as_str(), "");
 }
 
 /// `host:port`, `[::1]:port`.
