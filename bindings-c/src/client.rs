@@ -85,10 +85,14 @@ async fn both(
     let (mut one, mut other) = (Box::pin(one), Box::pin(other));
     let (mut first, mut second) = (None, None);
     poll_fn(|context| {
-        if first.is_none() && let Poll::Ready(result) = one.as_mut().poll(context) {
+        if first.is_none()
+            && let Poll::Ready(result) = one.as_mut().poll(context)
+        {
             first = Some(result);
         }
-        if second.is_none() && let Poll::Ready(result) = other.as_mut().poll(context) {
+        if second.is_none()
+            && let Poll::Ready(result) = other.as_mut().poll(context)
+        {
             second = Some(result);
         }
         match (first.is_some(), second.is_some()) {

@@ -325,7 +325,7 @@ impl Client {
         } else {
             user
         };
-        Ok(Picker::new(service, policy, view, user, inner.runtime.clone(), limit))
+        Ok(Picker::new((service, &inner.source), policy, view, user, inner.runtime.clone(), limit))
     }
 
     /// Asks the registry something cheap now.

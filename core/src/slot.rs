@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-/// Most readers that wait on one slot at once; more than one is unusual, and this bounds what they can store.
-const MAX_WAKERS: usize = 32;
+/// Most wakers that are kept: of readers that wait at once, of which more than one is unusual, and of those that gave up
+/// since the last value. Were there as many readers, they would wake each other without end.
+const MAX_WAKERS: usize = 1024;
 
 pub(crate) struct Slot<T> {
     state: Mutex<State<T>>,
@@ -160,8 +161,7 @@ mod tests {
     #[test]
     fn every_waiting_thread_sees_the_end() {
         let slot = Arc::new(Slot::<u8>::new(1));
-        // More readers than wakers are kept for.
-        let readers: Vec<_> = (0..MAX_WAKERS + 8)
+        let readers: Vec<_> = (0..64)
             .map(|_| {
                 let slot = slot.clone();
                 std::thread::spawn(move || block_on(poll_fn(|context| slot.poll_take(context))))
@@ -170,5 +170,18 @@ mod tests {
         slot.end();
         assert!(readers.into_iter().all(|reader| reader.join().unwrap().is_none()));
         assert!(!slot.offer(1) && slot.ended());
+    }
+
+    #[test]
+    fn readers_that_gave_up_cost_a_bounded_number_of_wakers() {
+        struct Silent;
+        impl std::task::Wake for Silent {
+            fn wake(self: Arc<Self>) {}
+        }
+        let slot = Slot::<u8>::new(1);
+        for _ in 0..3 * MAX_WAKERS {
+            assert!(slot.poll_take(&mut Context::from_waker(&Waker::from(Arc::new(Silent)))).is_pending());
+        }
+        assert_eq!(slot.lock().wakers.len(), MAX_WAKERS);
     }
 }

@@ -92,3 +92,21 @@ async fn two_closes_at_once_return_when_it_is_done() {
     one.unwrap();
     assert_eq!(two, Duration::from_secs(3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_closes_second_waits_for_the_drain_too() {
+    let (url, _memory) = registry();
+    let client = client(&url);
+    let registration = client.register(Registration::new("billing").port(1).drain(secs(3))).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let first = tokio::spawn({
+        let registration = registration.clone();
+        async move { registration.close().await }
+    });
+    registration.wait(State::Closed, secs(5)).await.unwrap();
+    registration.close().await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 3);
+    client.close().await.unwrap();
+    first.await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 3, "once and not twice");
+}

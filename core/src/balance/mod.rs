@@ -88,6 +88,7 @@ struct Shared {
     chooser: Chooser,
     filled: Notify,
     service: Arc<str>,
+    source: Arc<str>,
 }
 
 impl Subscriber for Shared {
@@ -109,7 +110,7 @@ impl Subscriber for Shared {
 
 impl Picker {
     pub(crate) fn new(
-        service: &str,
+        (service, source): (&str, &str),
         policy: Policy,
         view: Arc<View>,
         user: ServiceUser,
@@ -121,6 +122,7 @@ impl Picker {
             chooser: Chooser::new(policy),
             filled: Notify::new(),
             service: service.into(),
+            source: source.into(),
         });
         view.subscribe(shared.clone());
         let inner = Inner { shared, runtime, timeout, _view: view, _user: user };
@@ -205,8 +207,8 @@ impl Shared {
         Error::new(
             Code::NoInstances,
             format!(
-                "no instance of {:?} to pick: none is registered and healthy, or none matches the filter",
-                self.service
+                "no instance of {:?} to pick in {}: none is registered and healthy, or none matches the filter",
+                self.service, self.source
             ),
         )
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use crate::error::{Code, Error, Result};
 use crate::fork;
@@ -50,9 +50,8 @@ impl Running {
     /// Withdraws and waits out the drain, within its bound, whether or not anyone awaits that.
     pub(crate) fn close(self: &Arc<Self>) -> Task<()> {
         let running = self.clone();
-        let done = self.shared.state() == State::Closed;
         self.shared.ask_to_close();
-        spawn_detached(&self.runtime, async move { if done { Ok(()) } else { running.closed().await } })
+        spawn_detached(&self.runtime, async move { running.closed().await })
     }
 
     async fn closed(&self) -> Result<()> {
@@ -63,7 +62,10 @@ impl Running {
             let error = self.shared.give_up(CLOSE);
             return Err(error);
         }
-        sleep(self.drain).await;
+        // Whoever closes second waits for the rest of the drain as well.
+        if let Some(closed_at) = self.shared.closed_at() {
+            sleep_until(closed_at + self.drain).await;
+        }
         Ok(())
     }
 }

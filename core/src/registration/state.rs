@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::error::{Code, Error, Result};
 use crate::fork;
@@ -157,6 +158,8 @@ struct Progress {
     attempts: u64,
     /// The last change that was tried.
     tried: u64,
+    /// When it was closed.
+    closed_at: Option<Instant>,
 }
 
 /// Between a registration's owner and its actor.
@@ -187,6 +190,7 @@ impl Shared {
                 last_error: None,
                 attempts: 0,
                 tried: 0,
+                closed_at: None,
             }),
             subscribers: Mutex::default(),
             beats: Beats::new(),
@@ -231,6 +235,11 @@ impl Shared {
 
     pub(crate) fn state(&self) -> State {
         self.progress.borrow().state
+    }
+
+    /// When it was closed, if it is.
+    pub(super) fn closed_at(&self) -> Option<Instant> {
+        self.progress.borrow().closed_at
     }
 
     pub(crate) fn last_error(&self) -> Option<Error> {
@@ -328,6 +337,7 @@ impl Shared {
             entered = progress.state != state;
             progress.state = state;
             progress.last_error = error.clone();
+            progress.closed_at = (state == State::Closed).then(Instant::now);
         });
         if !entered {
             return;

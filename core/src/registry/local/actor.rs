@@ -165,7 +165,10 @@ impl Actor {
             self.look(now)?;
         }
         if now >= self.try_at {
+            // Nobody is to read of those who are known to be dead; but a lock that holds this up holds up no reader.
+            let reaped = if self.reaping { self.write(now) } else { Ok(()) };
             self.serve()?;
+            reaped?;
             self.write(now)?;
             self.listen(now);
         }
@@ -414,6 +417,10 @@ impl Actor {
 
     /// Until the next duty, the bell, or a file event.
     fn wait(&mut self) {
+        if gate::is_forking() {
+            // The bell that says so may have been heard together with others before it was looked for.
+            return;
+        }
         let now = Instant::now();
         let mut until = now + ROUND;
         if let Some(at) = self.beat_at {

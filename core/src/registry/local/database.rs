@@ -35,7 +35,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn open(place: &Place, clock: &Clock) -> Result<Self, Fault> {
-        place.prepare()?;
+        place.examine()?;
         let pass = gate::enter().map_err(|shut| match shut {
             Shut::Forking => Fault::Busy,
             Shut::Torn => torn(),
@@ -44,7 +44,12 @@ impl Database {
         let before = place.identity();
         let connection = connect(place.database()).map_err(|error| gone_or(place, error))?;
         let failed = |error| fault::sqlite(place, error);
-        check_kind(place, &connection)?;
+        if let Err(fault) = check_kind(place, &connection) {
+            // Another program's WAL is not ours to fold in and delete.
+            close_without_checkpoint(connection);
+            return Err(fault);
+        }
+        place.claim()?;
         if connection.is_readonly("main").map_err(failed)? {
             return Err(Fault::Broken(fault::read_only(place, &"opened for reading only")));
         }
@@ -70,7 +75,7 @@ impl Database {
     /// Closes without the checkpoint that would otherwise come first: for a fork that waits, and for files that are no
     /// longer at their paths, where others' may be by now.
     pub(super) fn close_at_once(self) {
-        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        close_without_checkpoint(self.connection);
     }
 
     /// Cuts the WAL if it has grown and nobody is reading from it.
@@ -90,6 +95,10 @@ impl Deref for Database {
     fn deref(&self) -> &Connection {
         &self.connection
     }
+}
+
+fn close_without_checkpoint(connection: Connection) {
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }
 
 fn torn() -> Fault {
@@ -165,6 +174,7 @@ fn ensure_born(place: &Place, clock: &Clock) -> Result<(), Fault> {
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return Err(Fault::Busy),
     };
+    place.claim()?;
     let path = place.owners().join("birth");
     let failed = |error| fault::io("lock", &path, &error);
     let lock = owner_file::open(&path, true).map_err(failed)?;

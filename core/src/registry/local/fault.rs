@@ -41,8 +41,9 @@ pub(super) fn sqlite(place: &Place, error: rusqlite::Error) -> Fault {
         (ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT, _) => Fault::Broken(new(
             Code::Protocol,
             format!(
-                "the registry file {path} is corrupt; nothing was changed. Move it away with its -wal and -shm files (`mv \
-                 {path} {path}.corrupt`): running processes then make a new one and register again"
+                "the registry file {path} is corrupt; nothing was changed. Move it away with the files beside it (`for f \
+                 in {path} {path}-wal {path}-shm; do mv $f $f.corrupt; done`): running processes then make a new one and \
+                 register again"
             ),
         )),
         (ffi::SQLITE_FULL, _) => Fault::Full(full(place, &error)),

@@ -182,9 +182,10 @@ impl Mailbox {
 
     /// Everything that came in, and whether nobody is left to send more.
     pub(super) fn take(&self) -> (Vec<Letter>, bool) {
-        // In this order: what comes in between rings once too often rather than never.
-        self.rung.store(false, Ordering::SeqCst);
+        // In this order: a letter that comes in between either finds the bell silent and rings it, or is taken below. The
+        // other way round its ring would be heard here and never again.
         let _ = (&self.ear).read(&mut [0; 64]);
+        self.rung.store(false, Ordering::SeqCst);
         let mut queue = lock(&self.queue);
         (std::mem::take(&mut queue.letters), queue.closed)
     }

@@ -47,11 +47,17 @@ impl OwnerFile {
 
     /// Says that this process runs, and has been until `now`.
     pub(super) fn beat(&mut self, now: u64) -> io::Result<()> {
-        if self.file.metadata()?.nlink() == 0 {
-            // A temp cleaner took it. The name stays ours, so that nothing has to be registered again.
+        self.stay()?;
+        write_stamp(&self.file, now)
+    }
+
+    /// Puts it back if a temp cleaner took it or its folder was moved away. The name stays ours, so that nothing has to be
+    /// registered again.
+    pub(super) fn stay(&mut self) -> io::Result<()> {
+        if !is_at(&self.file, &self.path) {
             self.file = claimed(self.path.parent().unwrap_or(Path::new("/")), &self.path)?;
         }
-        write_stamp(&self.file, now)
+        Ok(())
     }
 }
 
@@ -61,6 +67,13 @@ impl Drop for OwnerFile {
         let _ = fs::remove_file(&self.path);
         ours(|names| names.remove(&self.name));
     }
+}
+
+/// Whether an open file is still the one at its path.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let same =
+        |open: fs::Metadata, there: fs::Metadata| (open.dev(), open.ino()) == (there.dev(), there.ino());
+    file.metadata().and_then(|open| Ok(same(open, fs::symlink_metadata(path)?))).unwrap_or(false)
 }
 
 fn ours<T>(look: impl FnOnce(&mut HashSet<String>) -> T) -> T {
@@ -146,6 +159,8 @@ pub(super) enum Probe {
     Dead(Corpse),
     /// No such file, or no such name: nothing can be said.
     Unknown,
+    /// This process can't look, which says nothing of the other: it may have no descriptors left.
+    Failed,
 }
 
 /// A dead owner's file. The lock is a shared one: two processes that ask at the same moment must not take each other for
@@ -171,11 +186,15 @@ pub(super) fn probe(folder: &Path, name: &str) -> Probe {
         return Probe::Ours;
     }
     let path = folder.join(name);
-    let Ok(file) = open(&path, false) else { return Probe::Unknown };
+    let file = match open(&path, false) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Probe::Unknown,
+        Err(_) => return Probe::Failed,
+    };
     match taken(&file, FlockOperation::NonBlockingLockShared) {
         Ok(true) => Probe::Dead(Corpse { path, _locked: file }),
-        Ok(false) => read_stamp(&file).map_or(Probe::Unknown, |beat| Probe::Alive { beat }),
-        Err(_) => Probe::Unknown,
+        Ok(false) => read_stamp(&file).map_or(Probe::Failed, |beat| Probe::Alive { beat }),
+        Err(_) => Probe::Failed,
     }
 }
 
@@ -191,7 +210,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -218,7 +237,7 @@ mod tests {
     }
 
     /// Another process's lock, as this one's own never stand in its way.
-    fn elsewhere(path: &Path, lock: &str) -> std::process::Child {
+    pub(in super::super) fn elsewhere(path: &Path, lock: &str) -> std::process::Child {
         let code = "import fcntl, sys\nf = open(sys.argv[1], 'r+')\n\
                     fcntl.lockf(f, getattr(fcntl, sys.argv[2]))\nprint('held', flush=True)\nsys.stdin.read()";
         let mut child = std::process::Command::new("python3")
@@ -281,6 +300,9 @@ mod tests {
         fs::remove_dir_all(folder.path().join("owners")).unwrap();
         owner.beat(9).unwrap();
         assert!(path.exists());
+        fs::rename(folder.path().join("owners"), folder.path().join("aside")).unwrap();
+        owner.stay().unwrap();
+        assert!(path.exists(), "moving its folder away is no different");
         drop(owner);
         assert!(!path.exists());
     }

@@ -71,8 +71,9 @@ impl Place {
         Identity([of(&self.database), of(&self.wal()), of(&self.shm())])
     }
 
-    /// Makes the folders and refuses what others could read, forge or share over a network.
-    pub(super) fn prepare(&self) -> Result<()> {
+    /// Makes the folder and refuses what others could forge or share over a network. Changes nothing that is there: it may be
+    /// another program's.
+    pub(super) fn examine(&self) -> Result<()> {
         let folder = self.folder();
         make_folder(folder)?;
         let meta = look(folder)?.ok_or_else(|| fault::vanished(folder))?;
@@ -82,15 +83,29 @@ impl Place {
             shared_folder(folder, &meta)?;
         }
         self.refuse_network()?;
-        let owners = self.owners();
-        make_folder(&owners)?;
-        private_folder(&owners, &look(&owners)?.ok_or_else(|| fault::vanished(&owners))?)?;
-        for path in [self.database.clone(), self.wal(), self.shm()] {
+        for path in self.files() {
             if let Some(meta) = look(&path)? {
                 own_file(&path, &meta)?;
             }
         }
         Ok(())
+    }
+
+    /// Makes the folder of owner files, and everything private: for a database that is ours or about to be made.
+    pub(super) fn claim(&self) -> Result<()> {
+        let owners = self.owners();
+        make_folder(&owners)?;
+        private_folder(&owners, &look(&owners)?.ok_or_else(|| fault::vanished(&owners))?)?;
+        for path in self.files() {
+            if let Some(meta) = look(&path)? {
+                make_private(&path, &meta)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> [PathBuf; 3] {
+        [self.database.clone(), self.wal(), self.shm()]
     }
 
     #[cfg(target_os = "linux")]
@@ -202,6 +217,10 @@ fn own_file(path: &Path, meta: &Metadata) -> Result<()> {
     if meta.uid() != uid {
         return Err(foreign(path, meta, uid));
     }
+    Ok(())
+}
+
+fn make_private(path: &Path, meta: &Metadata) -> Result<()> {
     if meta.mode() & 0o077 != 0 {
         let ours = fs::Permissions::from_mode(meta.mode() & 0o700);
         fs::set_permissions(path, ours).map_err(|error| fault::io("make private", path, &error))?;
@@ -256,7 +275,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn denied(place: &Place) -> String {
-        let error = place.prepare().unwrap_err();
+        let error = place.examine().and_then(|()| place.claim()).unwrap_err();
         assert_eq!(error.code(), Code::PermissionDenied, "{error}");
         error.to_string()
     }
@@ -302,7 +321,7 @@ mod tests {
     fn folders_are_made_private() {
         let scratch = tempfile::tempdir().unwrap();
         let place = Place::new(Some(&scratch.path().join("a/b/registry.db")));
-        place.prepare().unwrap();
+        place.examine().and_then(|()| place.claim()).unwrap();
         for folder in [place.folder(), &place.owners()] {
             assert_eq!(fs::metadata(folder).unwrap().mode() & 0o777, 0o700);
         }

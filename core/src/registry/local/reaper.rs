@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -22,8 +21,11 @@ const TICK_OF_MANY: Duration = Duration::from_millis(500);
 const MANY: usize = 64;
 /// Seats, each with a stand-in for the one before it should that be stopped with its lock held.
 const SEATS: usize = 4;
-/// Silence of a seat's holder, in ms, after which the next seat counts.
-const STALE: u64 = 1000;
+/// Silence of a seat's holder, in ms, after which the next seat counts. With a tick still within the promised second; a
+/// holder that was only late reaps together with the next one for a moment, which does no harm.
+const STALE: u64 = 700;
+/// How long one that can't look at the owners leaves the seats to others, in ms.
+const BLIND: u64 = 5_000;
 /// A pause of our own, in ms, after which others may have been paused too.
 const PAUSED: u64 = 1000;
 /// Between two looks at what no row names, in ms.
@@ -63,6 +65,8 @@ pub(super) struct Reaper {
     resumed: Option<u64>,
     swept: Option<u64>,
     touched: Option<u64>,
+    /// No candidate before this.
+    blind_until: u64,
 }
 
 impl Reaper {
@@ -77,6 +81,7 @@ impl Reaper {
             resumed: None,
             swept: None,
             touched: None,
+            blind_until: 0,
         }
     }
 
@@ -103,7 +108,7 @@ impl Reaper {
             self.resumed = Some(now);
         }
         self.ticked = now;
-        if !self.elect(now) {
+        if now < self.blind_until || !self.elect(now) {
             self.version = None;
             self.beats.clear();
             return Ok(None);
@@ -144,16 +149,17 @@ impl Reaper {
                 _ => {}
             }
         }
-        false
+        // All of them are silent. Several may think so at once, and reap the same.
+        true
     }
 
     fn seat(&mut self, at: usize) -> Option<&mut Seat> {
         let seat = &mut self.seats[at];
-        if seat.as_ref().is_some_and(|seat| !seat.is_there()) {
+        if seat.as_ref().is_some_and(|seat| !owner_file::is_at(&seat.file, &seat.path)) {
             *seat = None;
         }
         if seat.is_none() {
-            *seat = Seat::open(&self.folder.join(format!("reaper-{at}")));
+            *seat = Seat::open(self.folder.join(format!("reaper-{at}")));
         }
         seat.as_mut()
     }
@@ -167,6 +173,7 @@ impl Reaper {
 
     fn judge(&mut self, now: u64) -> Verdict {
         let mut verdict = Verdict { now, ..Verdict::default() };
+        let mut blind = false;
         for held in &self.owners {
             let beat = match owner_file::probe(&self.folder, &held.owner) {
                 Probe::Dead(corpse) => {
@@ -175,6 +182,10 @@ impl Reaper {
                 }
                 Probe::Ours => now,
                 Probe::Alive { beat } => beat,
+                Probe::Failed => {
+                    blind = true;
+                    continue;
+                }
                 // Its process may live and put the file back; until then it counts as silent since we last heard of it.
                 Probe::Unknown => self.beats.get(&held.owner).copied().unwrap_or(now),
             };
@@ -182,6 +193,11 @@ impl Reaper {
             if is_over(held, beat, now, self.resumed) {
                 verdict.expired.push(Expired { owner: held.owner.clone(), beat });
             }
+        }
+        if blind {
+            // Somebody else may see better.
+            self.blind_until = now + BLIND;
+            self.rise_from(0);
         }
         verdict
     }
@@ -212,17 +228,15 @@ fn is_over(held: &rows::Held, beat: u64, now: u64, resumed: Option<u64>) -> bool
 
 /// A place in the line of reapers: a file whose lock says who, and whose stamp says that it runs.
 struct Seat {
+    path: PathBuf,
     file: File,
     held: bool,
 }
 
 impl Seat {
-    fn open(path: &Path) -> Option<Self> {
-        owner_file::open(path, true).ok().map(|file| Seat { file, held: false })
-    }
-
-    fn is_there(&self) -> bool {
-        self.file.metadata().is_ok_and(|meta| meta.nlink() > 0)
+    fn open(path: PathBuf) -> Option<Self> {
+        let file = owner_file::open(&path, true).ok()?;
+        Some(Seat { path, file, held: false })
     }
 
     /// Takes it or keeps it. A lock that we believe in is asked for anyway: it may have been dropped under us.
@@ -278,7 +292,7 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let place = Place::new(Some(&folder.path().join("registry.db")));
-            place.prepare().unwrap();
+            place.examine().and_then(|()| place.claim()).unwrap();
             let db = Connection::open_in_memory().unwrap();
             rows::create(&db, 1, "boot").unwrap();
             let now = Arc::new(AtomicU64::new(1_000_000));
@@ -325,6 +339,41 @@ mod tests {
             assert!(scene.pass(500).is_none());
         }
         assert!(scene.pass(500).is_some());
+    }
+
+    #[test]
+    fn one_that_cannot_look_ends_nobody_and_leaves_the_seat() {
+        let mut scene = Scene::new();
+        let name = "1-0123456789abcdef";
+        rows::put(&scene.db, ("a", "1"), b"x", name, 10_000, 1_010_000).unwrap();
+        // No file that can be opened: as if there were no descriptors left.
+        fs::create_dir(scene.place.owners().join(name)).unwrap();
+        for _ in 0..100 {
+            assert!(scene.pass(500).is_none());
+        }
+        assert!(scene.reaper.seats.iter().flatten().all(|seat| !seat.held));
+        fs::remove_dir(scene.place.owners().join(name)).unwrap();
+        scene.pass(BLIND);
+        assert!(scene.reaper.seats[0].as_ref().is_some_and(|seat| seat.held), "it sees again");
+    }
+
+    #[test]
+    fn when_every_seat_is_silent_somebody_reaps_all_the_same() {
+        let mut scene = Scene::new();
+        let holders: Vec<_> = (0..SEATS)
+            .map(|at| {
+                let path = scene.place.owners().join(format!("reaper-{at}"));
+                fs::write(&path, 1_u64.to_le_bytes()).unwrap();
+                owner_file::tests::elsewhere(&path, "LOCK_EX")
+            })
+            .collect();
+        fs::write(scene.place.owners().join("1-0123456789abcdef"), [0; 8]).unwrap();
+        rows::put(&scene.db, ("a", "1"), b"x", "1-0123456789abcdef", 10_000, 2_000_000).unwrap();
+        assert_eq!(scene.pass(1).unwrap().dead.len(), 1);
+        for mut holder in holders {
+            drop(holder.stdin.take());
+            holder.wait().unwrap();
+        }
     }
 
     #[test]

@@ -26,15 +26,8 @@ pub(super) enum Outcome {
 
 impl Actor {
     pub(super) fn transact(&mut self, database: &Database, writes: &[&Write]) -> Result<Vec<Outcome>, Fault> {
-        if self.owner.is_none() && writes.iter().any(|write| matches!(write, Write::Publish(_))) {
-            let folder = self.place.owners();
-            let owner =
-                OwnerFile::create(&folder).map_err(|error| fault::io("make a file in", &folder, &error));
-            self.owner = Some(owner.map_err(|error| match error.code() {
-                // What is stored can still be read.
-                Code::Unavailable => Fault::Full(error),
-                _ => Fault::Broken(error),
-            })?);
+        if writes.iter().any(|write| matches!(write, Write::Publish(_))) {
+            self.show_ourselves()?;
         }
         let failed = |error| fault::sqlite(&self.place, error);
         database.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
@@ -47,6 +40,23 @@ impl Actor {
             // It may have rolled back by itself, and then there is nothing to undo.
             let _ = database.execute_batch("ROLLBACK");
             failed(error)
+        })
+    }
+
+    /// Has an owner file at its place before any row names it.
+    fn show_ourselves(&mut self) -> Result<(), Fault> {
+        let folder = self.place.owners();
+        let shown = match &mut self.owner {
+            Some(owner) => owner.stay(),
+            None => OwnerFile::create(&folder).map(|owner| self.owner = Some(owner)),
+        };
+        shown.map_err(|error| {
+            let error = fault::io("make a file in", &folder, &error);
+            match error.code() {
+                // What is stored can still be read.
+                Code::Unavailable => Fault::Full(error),
+                _ => Fault::Broken(error),
+            }
         })
     }
 
@@ -115,7 +125,7 @@ impl Actor {
             Probe::Ours => stored.ttl == 0,
             Probe::Alive { beat } => stored.ttl == 0 || (ended && beat + stored.ttl < now),
             // A living owner may have lost its file for a moment; the reaper keeps count of such.
-            Probe::Unknown => stored.ttl == 0 && ended,
+            Probe::Unknown | Probe::Failed => stored.ttl == 0 && ended,
         }
     }
 

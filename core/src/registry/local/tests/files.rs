@@ -85,7 +85,9 @@ fn deleted_files_are_made_anew_and_everybody_registers_again() {
             let _ = fs::remove_file(format!("{}{suffix}", scene.path().display()));
         }
     };
-    let deletions: [(&str, &dyn Fn()); 4] = [
+    let aside = scene.folder.path().join("aside");
+    let deletions: [(&str, &dyn Fn()); 5] = [
+        ("the folder, by moving it away,", &|| fs::rename(&folder, &aside).unwrap()),
         ("the database", &|| remove(&[""])),
         ("database, WAL and index", &|| remove(&["", "-wal", "-shm"])),
         ("the folder", &|| drop(fs::remove_dir_all(&folder))),
@@ -104,11 +106,42 @@ fn deleted_files_are_made_anew_and_everybody_registers_again() {
         for watcher in &watchers {
             watcher.until("ids 0 1 2 3");
         }
+        assert!(all_are_seen_to_live(&scene), "after {what} was deleted");
         newcomer.kill();
         for watcher in &watchers {
             watcher.until("ids 0 1 2");
         }
     }
+}
+
+/// Whether every owner that a row names has its file at its place, without which its death is not seen at once.
+fn all_are_seen_to_live(scene: &Scene) -> bool {
+    let connection = rusqlite::Connection::open(scene.path()).unwrap();
+    let mut owners = connection.prepare("SELECT DISTINCT owner FROM instances").unwrap();
+    let mut names = owners.query_map((), |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap);
+    names.all(|name| scene.owners().join(name).exists())
+}
+
+#[tokio::test]
+async fn another_programs_database_keeps_its_mode_and_its_wal() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path().parent().unwrap()).unwrap();
+    let wal = format!("{}-wal", scene.path().display());
+    {
+        let connection = rusqlite::Connection::open(scene.path()).unwrap();
+        let sql = "PRAGMA journal_mode = WAL; CREATE TABLE precious (x); INSERT INTO precious VALUES (1)";
+        connection.execute_batch(sql).unwrap();
+        // Left behind as by a program that was killed.
+        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    }
+    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let read = || (fs::read(scene.path()).unwrap(), fs::read(&wal).unwrap());
+    let before = read();
+    let error = scene.client().registry.ping().await.unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert!(before.1.len() > 1000 && read() == before);
+    assert_eq!(fs::metadata(scene.path()).unwrap().mode() & 0o777, 0o644);
+    assert!(!scene.owners().exists());
 }
 
 #[tokio::test]
