@@ -2,6 +2,8 @@
 //! was measured beside it in the same run.
 
 use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -17,6 +19,10 @@ const INSTANCES: u16 = 100;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
+    // Itself as another process, which registers many instances.
+    if let Some(url) = std::env::args().nth(1) {
+        return provide(&url);
+    }
     let threads = std::thread::available_parallelism()?.get();
     picks(1, "one thread")?;
     picks(threads, &format!("{threads} threads"))?;
@@ -86,13 +92,11 @@ fn picks(threads: usize, on: &str) -> Result<()> {
     Ok(())
 }
 
-/// From nothing to a list of 10,000 instances, beside reading their bodies with SQLite alone.
-fn first_list() -> Result<()> {
-    const COUNT: u32 = 10_000;
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("registry.db");
-    let url = format!("local://{}", path.display());
-    let provider = Client::builder().url(&url).ttl(std::time::Duration::from_secs(3600)).connect()?;
+const COUNT: u32 = 10_000;
+
+/// Registers `COUNT` instances, says so, and leaves when its input ends.
+fn provide(url: &str) -> Result<()> {
+    let provider = Client::builder().url(url).ttl(std::time::Duration::from_secs(3600)).connect()?;
     block_on(async {
         for n in 0..COUNT {
             let id = format!("i{n:05}");
@@ -102,6 +106,24 @@ fn first_list() -> Result<()> {
         }
         Ok::<_, callsheet::Error>(())
     })?;
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+    block_on(provider.close())?;
+    Ok(())
+}
+
+/// From nothing to a list of 10,000 instances, beside reading their bodies with SQLite alone.
+fn first_list() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("registry.db");
+    let url = format!("local://{}", path.display());
+    let mut provider = Command::new(std::env::current_exe()?)
+        .arg(&url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let said = provider.stdout.as_mut().ok_or("the provider has no output")?;
+    BufReader::new(said).read_line(&mut String::new())?;
     let loads = spread(|| {
         let began = Instant::now();
         let listed = Client::connect(&url).and_then(|client| {
@@ -125,7 +147,8 @@ fn first_list() -> Result<()> {
         bare,
         "-",
     );
-    block_on(provider.close())?;
+    drop(provider.stdin.take());
+    provider.wait()?;
     Ok(())
 }
 
