@@ -1,4 +1,4 @@
-"""The main job, with real processes on this machine: find each other, survive a crash, leave gracefully.
+"""The main job, with real processes in four languages: find each other, survive a crash, leave gracefully.
 
 python demo.py            # tells the story
 python demo.py --check    # tells it, and fails where it did not go as promised
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import http.client
 import os
 import signal
 import subprocess
@@ -16,32 +15,27 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import callsheet
 
-CALLERS = 8
 DEADLINE = 30.0
+CAST = Path(__file__).with_name("cast")
+BUILT = Path(__file__).parent.parent / "target" / "demo"
 
-
-class Calls:
-    """What became of the calls."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.answered: collections.Counter[str] = collections.Counter()
-        self.retried = 0
-        self.failed: list[str] = []
-
-    def total(self) -> int:
-        with self.lock:
-            return self.answered.total()
+#: Who plays, in which language, and how each is started.
+MEMBERS = {
+    "ada": ("Python", [sys.executable, str(CAST / "ada.py"), "ada"]),
+    "bob": ("Node.js", ["node", str(CAST / "bob.mjs"), "bob"]),
+    "cyd": ("Go", [str(BUILT / "cyd"), "cyd"]),
+    "dot": ("C", [str(BUILT / "dot"), "dot"]),
+    "eve": ("Python", [sys.executable, str(CAST / "ada.py"), "eve"]),
+}
 
 
 class Timeline:
-    """When each instance came and went, as the consumer saw it."""
+    """When each member came and went, as a client in this process saw it."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -65,25 +59,44 @@ class Timeline:
                 sys.exit(f"the demo waited {DEADLINE:.0f} s for: {what}")
 
 
-class Provider:
-    """One server process."""
+class Member:
+    """One process of the cast: a server that registers itself and calls the others."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("provider.py")), name],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.language, command = MEMBERS[name]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.said: dict[str, int] = {}
+        self.answered, self.retried, self.failed = 0, 0, 0
+        self.called: collections.Counter[str] = collections.Counter()
+        self.failures: list[str] = []
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
-            what, at = line.split()
-            self.said[what] = int(at)
+            what, *words = line.split()
+            if what == "calls":
+                self.answered, self.retried, self.failed = map(int, words)
+            elif what == "called":
+                self.called[words[0]] = int(words[1])
+            elif what == "failed":
+                self.failures.append(f"{self.name}: {line.strip()}")
+            else:
+                self.said[what] = time.monotonic_ns()
+
+    def signal(self, number: int) -> int:
+        """Sends a signal, and says when."""
+        sent = time.monotonic_ns()
+        self.process.send_signal(number)
+        return sent
+
+    def wait(self) -> int:
+        """Waits for its end; its exit status."""
+        status = self.process.wait(timeout=DEADLINE)
+        self.reader.join()
+        return status
 
     def end(self) -> None:
         """Leaves no process behind, whatever happened."""
@@ -95,40 +108,43 @@ class Provider:
         self.process.stdout.close()
 
 
-def call_for_ever(picker: callsheet.Picker, calls: Calls, stop: threading.Event) -> None:
-    """One caller: picks, calls, reports; one more attempt on another instance if the connection fails or is cut."""
+class Cast:
+    """Everybody that was started, and what they did together."""
 
-    def get(pick: callsheet.Pick) -> str:
-        attempts.append(pick.id)
-        with urllib.request.urlopen(f"{pick.url}/", timeout=5) as answer:
-            return str(answer.read().decode().strip())
+    def __init__(self) -> None:
+        self.members: dict[str, Member] = {}
+        #: When each was told to leave.
+        self.told: dict[str, int] = {}
 
-    while not stop.is_set():
-        attempts: list[str] = []
-        try:
-            # A GET may be repeated, so a call that was cut, wherever, is worth a second attempt as well.
-            name = picker.call(get, attempts=2, retry_on=(OSError, http.client.HTTPException))
-        except Exception as error:
-            with calls.lock:
-                calls.failed.append(repr(error))
-        else:
-            with calls.lock:
-                calls.answered[name] += 1
-                calls.retried += len(attempts) > 1
+    def __getitem__(self, name: str) -> Member:
+        return self.members[name]
 
+    def enter(self, *names: str) -> None:
+        for name in names:
+            self.members[name] = Member(name)
 
-def until_calls(calls: Calls, more: int) -> None:
-    """Waits until so many more calls were answered."""
-    goal = calls.total() + more
-    deadline = time.monotonic() + DEADLINE
-    while calls.total() < goal:
-        if time.monotonic() > deadline:
-            sys.exit(f"the demo waited {DEADLINE:.0f} s for {more} calls")
-        time.sleep(0.01)
+    def leave(self, name: str, number: int = signal.SIGTERM) -> None:
+        self.told[name] = self[name].signal(number)
+
+    def total(self, what: str) -> int:
+        return sum(getattr(member, what) for member in self.members.values())
+
+    def until_calls(self, more: int) -> None:
+        """Waits until so many more calls were answered."""
+        goal = self.total("answered") + more
+        deadline = time.monotonic() + DEADLINE
+        while self.total("answered") < goal:
+            if time.monotonic() > deadline:
+                sys.exit(f"the demo waited {DEADLINE:.0f} s for {more} calls")
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        for member in self.members.values():
+            member.end()
 
 
 def milliseconds(start: int, end: int) -> str:
-    return f"{(end - start) / 1e6:.0f} ms"
+    return f"{max(end - start, 0) / 1e6:.0f} ms"
 
 
 def tell(text: str) -> None:
@@ -139,106 +155,114 @@ def story(folder: str, check: bool) -> None:
     url = f"local://{folder}/registry.db"
     os.environ["CALLSHEET_URL"] = url
     print(f"callsheet demo: real processes, registry {url}\n")
-    calls, timeline, stop = Calls(), Timeline(), threading.Event()
-    providers: dict[str, Provider] = {}
-    callers: list[threading.Thread] = []
+    cast, timeline = Cast(), Timeline()
     try:
         with callsheet.connect() as client:
             client.on_change("greeter", timeline.see)
-            for name in ("ada", "bob", "cyd"):
-                providers[name] = Provider(name)
-            timeline.wait("three servers", lambda: len(timeline.came) == 3)
-            tell("three HTTP servers started, registered themselves, and this process sees all three")
-
-            picker = client.picker("greeter", policy="p2c")
-            callers = [
-                threading.Thread(target=call_for_ever, args=(picker, calls, stop)) for _ in range(CALLERS)
-            ]
-            for caller in callers:
-                caller.start()
-            until_calls(calls, 1000)
+            cast.enter("ada", "bob", "cyd", "dot")
+            timeline.wait("four members", lambda: len(timeline.came) == 4)
             tell(
-                f"{CALLERS} threads call them through a picker: {calls.total():,} calls, {len(calls.failed)} failed"
+                "a Python, a Node.js, a Go and a C program started, each an HTTP server that registered itself"
+            )
+            cast.until_calls(1000)
+            tell(
+                f"each calls them all through a picker of its own: {cast.total('answered'):,} calls, "
+                f"{cast.total('failed')} failed"
             )
 
-            retried = calls.retried
-            killed = time.monotonic_ns()
-            providers["ada"].process.send_signal(signal.SIGKILL)
-            timeline.wait("the crash to be seen", lambda: "ada" in timeline.went)
-            until_calls(calls, 1000)
-            crash = calls.retried - retried
-            tell(f"kill -9 of ada: gone from the list after {milliseconds(killed, timeline.went['ada'])};")
-            tell(f"    {crash} calls met the crash and were retried elsewhere, {len(calls.failed)} failed")
+            retried = cast.total("retried")
+            cast.leave("cyd", signal.SIGKILL)
+            timeline.wait("the crash to be seen", lambda: "cyd" in timeline.went)
+            cast.until_calls(1000)
+            crash = cast.total("retried") - retried
+            gone = milliseconds(cast.told["cyd"], timeline.went["cyd"])
+            tell(f"kill -9 of cyd (Go): gone from everybody's list after {gone};")
+            tell(f"    {crash} calls met the crash and were retried elsewhere, {cast.total('failed')} failed")
 
-            retried = calls.retried
-            providers["bob"].process.send_signal(signal.SIGTERM)
+            retried = cast.total("retried")
+            cast.leave("bob")
             timeline.wait("the graceful exit to be seen", lambda: "bob" in timeline.went)
-            providers["bob"].process.wait(timeout=DEADLINE)
-            until_calls(calls, 1000)
-            graceful = calls.retried - retried
+            status = cast["bob"].wait()
+            cast.until_calls(1000)
+            graceful = cast.total("retried") - retried
             tell(
-                "SIGTERM to bob: it withdrew first, finished its calls, then ended with status "
-                f"{providers['bob'].process.returncode};"
+                "SIGTERM to bob (Node.js): it withdrew first, finished its calls, then ended with "
+                f"status {status};"
             )
-            tell(f"    {graceful} calls had to be retried, {len(calls.failed)} failed")
+            tell(f"    {graceful} calls had to be retried, {cast.total('failed')} failed")
 
-            providers["dot"] = Provider("dot")
-            timeline.wait("the newcomer", lambda: "dot" in timeline.came)
-            until_calls(calls, 1000)
-            tell("dot joined and takes its share of the calls")
+            cast.enter("eve")
+            timeline.wait("the newcomer", lambda: "eve" in timeline.came)
+            cast.until_calls(1000)
+            tell("eve (Python) joined, and takes its share of the calls")
 
-            stop.set()
-            for caller in callers:
-                caller.join()
-            for name in ("cyd", "dot"):
-                providers[name].process.send_signal(signal.SIGTERM)
-            timeline.wait("everybody to leave", lambda: {"cyd", "dot"} <= timeline.went.keys())
-            for name in ("cyd", "dot"):
-                providers[name].process.wait(timeout=DEADLINE)
+            rest = ("ada", "dot", "eve")
+            for name in rest:
+                cast.leave(name)
+            timeline.wait("everybody to leave", lambda: set(rest) <= timeline.went.keys())
+            for name in rest:
+                cast[name].wait()
     finally:
-        stop.set()
-        for caller in callers:
-            if caller.ident is not None:
-                caller.join()
-        for provider in providers.values():
-            provider.end()
-    close(providers, calls, timeline, killed)
+        cast.end()
+    close(cast, timeline)
     if check:
-        verify(providers, calls, timeline, killed, graceful)
+        verify(cast, timeline, graceful)
 
 
-def close(providers: dict[str, Provider], calls: Calls, timeline: Timeline, killed: int) -> None:
+def calls_to(cast: Cast, name: str) -> int:
+    """Calls that `name` answered, by those who could still tell at their end."""
+    return sum(member.called[name] for member in cast.members.values())
+
+
+def close(cast: Cast, timeline: Timeline) -> None:
     """The closing table."""
-    print(f"\n  {'server':<8}{'calls':>8}   {'seen after joining':<20}{'seen after going':<20}how it went")
-    how = {"ada": "kill -9", "bob": "SIGTERM"}
-    for name, provider in providers.items():
-        joined = milliseconds(provider.said["joining"], timeline.came[name])
-        left = milliseconds(killed if name == "ada" else provider.said["leaving"], timeline.went[name])
-        print(
-            f"  {name:<8}{calls.answered[name]:>8,}   {joined:<20}{left:<20}{how.get(name, 'SIGTERM at the end')}"
-        )
-    print(
-        f"\n  {calls.total():,} calls answered, {calls.retried} of them at the second attempt, "
-        f"{len(calls.failed)} failed"
+    head = (
+        "member",
+        "in",
+        "called others",
+        "was called",
+        "seen after joining",
+        "seen after going",
+        "how it went",
     )
-    for failure in calls.failed[:5]:
+    lines = [head]
+    how = {"cyd": "kill -9, and told nobody", "bob": "SIGTERM"}
+    for name, member in cast.members.items():
+        lines.append(
+            (
+                name,
+                member.language,
+                f"{member.answered:,}",
+                f"{calls_to(cast, name):,}",
+                milliseconds(member.said["joining"], timeline.came[name]),
+                milliseconds(cast.told[name], timeline.went[name]),
+                how.get(name, "SIGTERM at the end"),
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    print()
+    for line in lines:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print(
+        f"\n  {cast.total('answered'):,} calls answered, {cast.total('retried')} of them at the second attempt, "
+        f"{cast.total('failed')} failed"
+    )
+    for failure in [failure for member in cast.members.values() for failure in member.failures][:5]:
         print(f"    {failure}")
 
 
-def verify(
-    providers: dict[str, Provider], calls: Calls, timeline: Timeline, killed: int, graceful: int
-) -> None:
+def verify(cast: Cast, timeline: Timeline, graceful: int) -> None:
     """What the story promises, with deadlines five times the promised figures."""
     problems = []
-    if calls.failed:
-        problems.append(f"{len(calls.failed)} calls failed")
+    if cast.total("failed"):
+        problems.append(f"{cast.total('failed')} calls failed")
     if graceful:
         problems.append(f"the graceful exit cut {graceful} calls")
-    if timeline.went["ada"] - killed > 5e9:
+    if timeline.went["cyd"] - cast.told["cyd"] > 5e9:
         problems.append("the crash was seen too late")
-    if any(calls.answered[name] == 0 for name in providers):
-        problems.append("a server was never called")
-    if any(providers[name].process.returncode != 0 for name in ("bob", "cyd", "dot")):
+    if any(calls_to(cast, name) == 0 for name in cast.members):
+        problems.append("a member was never called")
+    if any(member.process.returncode != 0 for name, member in cast.members.items() if name != "cyd"):
         problems.append("a graceful exit did not end with status 0")
     print(f"\n{1 if not problems else 0} passed, {len(problems)} failed")
     if problems:
