@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from callsheet import _callsheet
 
 if TYPE_CHECKING:
-    from callsheet._callsheet import Pick
+    from callsheet._callsheet import Call, Pick
 
 T = TypeVar("T")
+
+RetryOn: TypeAlias = (
+    type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool] | None
+)
 
 # No connection came about, so the call had no effect. ETIMEDOUT is not here: it can also end an established one.
 _UNCONNECTED = {
@@ -33,15 +38,10 @@ class Picker(_callsheet.Picker):
 
     __slots__ = ()
 
-    def call(
-        self,
-        f: Callable[[Pick], T],
-        attempts: int = 1,
-        retry_on: type[BaseException]
-        | tuple[type[BaseException], ...]
-        | Callable[[Exception], bool]
-        | None = None,
-    ) -> T:
+    def _wait(self, call: Call[Pick]) -> Pick:
+        return call.block()
+
+    def call(self, f: Callable[[Pick], T], attempts: int = 1, retry_on: RetryOn = None) -> T:
         """Pick an instance, call `f` with the pick, report how that went, and give back what `f` gave.
 
         After a failure to connect it tries another instance. Any other failure may have had an effect and is raised.
@@ -60,22 +60,22 @@ class Picker(_callsheet.Picker):
         """
         handled = sys.exc_info()[1]
         left = attempts
-        pick = self.pick_first()
+        pick = self.picking(None).block()
         while True:
             left -= 1
             try:
                 with pick:
                     return f(pick)
             except Exception as error:
-                if left <= 0 or not (_unconnected(error, handled) or _wanted(error, retry_on)):
+                if left <= 0 or not another_may_mend(error, handled, retry_on):
                     raise
                 pick = self.pick_other(pick.id)
 
 
-def _wanted(
-    error: Exception,
-    retry_on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool] | None,
-) -> bool:
+def another_may_mend(error: Exception, handled: BaseException | None, retry_on: RetryOn) -> bool:
+    """Whether to call another instance after `error`; `handled` is what was being handled before the call."""
+    if _unconnected(error, handled):
+        return True
     if retry_on is None:
         return False
     if isinstance(retry_on, (type, tuple)):
@@ -96,10 +96,18 @@ def _unconnected(error: BaseException, handled: BaseException | None) -> bool:
             return True
         if isinstance(error, OSError) and error.errno in _UNCONNECTED:
             return True
-        if isinstance(error, ConnectionRefusedError):
+        if isinstance(error, ConnectionRefusedError) or _all_unconnected(error):
             return True
         todo.extend(_wrapped(error))
     return False
+
+
+def _all_unconnected(error: BaseException) -> bool:
+    """Whether it is what asyncio raises when a name has several addresses and none of them could be reached."""
+    if not isinstance(error, OSError) or not str(error).startswith("Multiple exceptions: "):
+        return False
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error))
+    return bool(numbers) and all(int(number) in _UNCONNECTED for number in numbers)
 
 
 def _wrapped(error: BaseException) -> Iterator[BaseException]:
