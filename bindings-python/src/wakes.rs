@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::error::Result;
 
-/// The numbers of calls that have news. An event loop watches `fileno` for them, or has a thread that calls `wait`.
+/// The numbers of calls that have news. A loop watches `fileno` for them, or a thread calls `wait`.
 #[pyclass(frozen, module = "callsheet._callsheet")]
 pub(crate) struct Wakes {
     numbers: Owned<Arc<Outbox<u64>>>,

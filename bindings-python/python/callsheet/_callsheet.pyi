@@ -9,7 +9,7 @@ from typing_extensions import Self, disjoint_base
 from callsheet._errors import Error
 from callsheet._types import Code, Freshness, Policy, State, Status
 
-_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 __all__ = [
     "Call",
     "Changes",
@@ -436,19 +436,19 @@ class OpenPicker:
     """A picker that was opened, to be made a `Picker` of."""
 
 @final
-class Reported(Generic[_T]):
+class Reported(Generic[_T_co]):
     """What `async with` awaits of a pick: there is nothing to wait for."""
 
-    def __await__(self) -> Generator[None, None, _T]: ...
+    def __await__(self) -> Generator[None, None, _T_co]: ...
 
 @final
-class Call(Generic[_T]):
+class Call(Generic[_T_co]):
     """A call of the core's: to be blocked for once, or polled until it has answered. Dropping it gives up on it."""
 
-    def block(self) -> _T:
+    def block(self) -> _T_co:
         """Wait for the answer on this thread."""
 
-    def poll(self, wakes: Wakes) -> tuple[_T] | None:
+    def poll(self, wakes: Wakes) -> tuple[_T_co] | None:
         """The answer in a tuple, or None while there is none; then `number` will be among what `wakes` gives out."""
 
     @property
@@ -460,7 +460,7 @@ class Call(Generic[_T]):
 
 @final
 class Wakes:
-    """The numbers of calls that have news, for one event loop: it watches `fileno`, or has a thread that calls `wait`."""
+    """The numbers of calls that have news. A loop watches `fileno` for them, or a thread calls `wait`."""
 
     def __new__(cls, descriptor: bool) -> Self: ...
     def fileno(self) -> int | None:

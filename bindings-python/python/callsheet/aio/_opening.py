@@ -9,7 +9,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 class _Closing(Protocol):
     def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
     ) -> Awaitable[None]: ...
 
 

@@ -51,9 +51,7 @@ class Picker(_callsheet.Picker):
     def _wait(self, call: Call[Pick]) -> Opening[Pick]:
         return Opening(self._waits.run(call))
 
-    async def call(
-        self, f: Callable[[Pick], Awaitable[T]], attempts: int = 1, retry_on: RetryOn = None
-    ) -> T:
+    async def call(self, f: Callable[[Pick], Awaitable[T]], attempts: int = 1, retry_on: RetryOn = None) -> T:
         """As `callsheet.Picker.call`, with an async function `f`.
 
         A call that is cancelled, by `asyncio.timeout` around this for example, says nothing about the instance.

@@ -1,5 +1,7 @@
-"""What one client waits for, on its event loop. The core rings a descriptor that the loop watches, once for all that
-came since the loop last looked: no thread of Python's is between, and none of the core's takes the GIL.
+"""What one client waits for, on its event loop.
+
+The core rings a descriptor that the loop watches, once for all that came since the loop last looked: there is no thread
+between the two, and no thread of the core's takes the GIL.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from callsheet._callsheet import Wakes
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from callsheet._callsheet import Call
 
 T = TypeVar("T")
-
-_PROCESS: Final = os.getpid
 
 
 class Waits:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from callsheet import _callsheet
+from callsheet._callsheet import Snapshot
 from callsheet._errors import Forked
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from callsheet._callsheet import Call, Snapshot
+    from callsheet import _callsheet
+    from callsheet._callsheet import Call
     from callsheet.aio._waits import Waits
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Following(Generic[T]):
             pass
 
 
-class Watch(Following["Snapshot"]):
+class Watch(Following[Snapshot]):
     """Snapshots of a service: the current one first, then one per change, the latest only.
 
     It ends when it or the client is closed. A read that is cancelled takes nothing away from the next one.
@@ -90,7 +91,7 @@ class Watch(Following["Snapshot"]):
         return repr(self._core)
 
 
-class NamesWatch(Following["list[str]"]):
+class NamesWatch(Following[list[str]]):
     """The names of all services: the sorted list, the current one first, then one per change."""
 
     __slots__ = ()
