@@ -176,15 +176,16 @@ def test_a_snapshot_is_not_lost_to_a_cancelled_read(run: Run, memory: Memory) ->
 
 def test_closing_goes_on_when_it_is_cancelled(run: Run, memory: Memory) -> None:
     async def main() -> None:
-        client = callsheet.aio.connect(memory.url, drain=0.05)
+        client = callsheet.aio.connect(memory.url, drain=0.5)
         registration = await client.register("billing", 80)
+        other = await client.register("billing", 81)
         for close in (registration.close, client.close):
             task = asyncio.ensure_future(close())
             await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        await soon(lambda: registration.state == "closed")
+        await soon(lambda: registration.state == other.state == "closed")
         with pytest.raises(callsheet.Closed):
             await client.lookup("billing")
         await client.close()
