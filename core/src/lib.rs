@@ -47,6 +47,7 @@ pub mod cli;
 mod client;
 mod codec;
 mod config;
+mod diagnosis;
 mod dispatcher;
 mod error;
 mod filter;
@@ -95,6 +96,7 @@ pub mod limits {
 /// What a binding to another language is made of, besides the API itself. Rust programs have no use for it.
 pub mod host {
     pub use crate::config::seconds;
+    pub use crate::diagnosis::{Finding, Level};
     pub use crate::dispatcher::{Dispatcher, Event, Job, Source};
     pub use crate::fork::Owned;
     pub use crate::instance::{check_port, check_weight};
