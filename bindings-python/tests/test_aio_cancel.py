@@ -226,7 +226,8 @@ async def main():
             assert not isinstance(error, callsheet.Error)
         else:
             raise AssertionError
-        assert client.stats()["subscribers"] == 0
+        while client.stats()["subscribers"]:
+            await asyncio.sleep(0.001)
 asyncio.run(main())
 """)
     assert (ran.returncode, ran.stderr) == (0, "")
