@@ -278,4 +278,7 @@ class Client(Connection):
         loop.call_soon_threadsafe(begin)
 
     def _close_and_wait(self) -> None:
-        self._core.close().block()
+        try:
+            self._core.close().block()
+        finally:
+            _exit.let_go(self)
