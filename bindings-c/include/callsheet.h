@@ -1895,15 +1895,17 @@ callsheet_code callsheet_pick(struct callsheet_picker_t *picker,
                               struct callsheet_error_t **error);
 
 /**
- * `callsheet_pick` of another instance than the one with the id `tried`, where there is another: for trying again.
+ * `callsheet_pick` of another instance than those with the `tried_len` ids in `tried`, where there is another: for trying
+ * again.
  *
  * Errors: as of `callsheet_pick`.
  *
  * # Safety
- * `picker` and `tried` are NULL or valid; `pick` and `error` are NULL or may be written to.
+ * `picker` is NULL or valid; `tried` is NULL or has `tried_len` elements; `pick` and `error` are NULL or may be written to.
  */
 callsheet_code callsheet_pick_other(struct callsheet_picker_t *picker,
-                                    const char *tried,
+                                    const char *const *tried,
+                                    size_t tried_len,
                                     struct callsheet_pick_t *pick,
                                     struct callsheet_error_t **error);
 

@@ -10,7 +10,7 @@ use crate::call::{Answer, Begin, callsheet_call_t};
 use crate::client::{Client, callsheet_client_t};
 use crate::error::{c_string, callsheet_code, callsheet_error_t};
 use crate::filter::{callsheet_filter_options_t, filter as read_filter};
-use crate::options::Options;
+use crate::options::{Options, texts};
 use crate::pick::callsheet_pick_t;
 
 /// How a picker chooses.
@@ -152,21 +152,25 @@ pub unsafe extern "C" fn callsheet_pick(
     unsafe { picked(pick, error, || given("picker", picker)?.core.pick()) }
 }
 
-/// `callsheet_pick` of another instance than the one with the id `tried`, where there is another: for trying again.
+/// `callsheet_pick` of another instance than those with the `tried_len` ids in `tried`, where there is another: for trying
+/// again.
 ///
 /// Errors: as of `callsheet_pick`.
 ///
 /// # Safety
-/// `picker` and `tried` are NULL or valid; `pick` and `error` are NULL or may be written to.
+/// `picker` is NULL or valid; `tried` is NULL or has `tried_len` elements; `pick` and `error` are NULL or may be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn callsheet_pick_other(
     picker: *mut callsheet_picker_t,
-    tried: *const c_char,
+    tried: *const *const c_char,
+    tried_len: usize,
     pick: *mut callsheet_pick_t,
     error: *mut *mut callsheet_error_t,
 ) -> callsheet_code {
     // SAFETY: as the caller promises.
-    unsafe { picked(pick, error, || given("picker", picker)?.core.pick_other(required("tried", tried)?)) }
+    unsafe {
+        picked(pick, error, || given("picker", picker)?.core.pick_other(&texts("tried", tried, tried_len)?))
+    }
 }
 
 /// `callsheet_pick` that waits for an instance to come, at most `timeout_ms` milliseconds; a negative one has no end.

@@ -3,12 +3,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use callsheet::Filter;
 use callsheet::host::{self, Event, Owned};
-use callsheet::{Filter, block_on};
 use pyo3::prelude::*;
 
 use crate::argument::number;
-use crate::error::{Result, guarded};
+use crate::call::Call;
+use crate::error::Result;
 use crate::snapshot::Snapshots;
 use crate::wait::block;
 
@@ -37,17 +38,16 @@ impl Dispatcher {
 
 #[pymethods]
 impl Dispatcher {
-    /// Block until a callback is to run; `None` once closed. Signals are for the main thread to look for.
-    fn next(&self, py: Python<'_>) -> Result<Option<Job>> {
-        let callbacks = self.callbacks.get()?;
-        guarded(|| {
-            let next = py.detach(|| block_on(callbacks.next()));
-            Ok(next.map(|job| Job {
-                token: job.callback.token,
-                job: Mutex::new(Some(job)),
-                snapshots: self.snapshots.clone(),
-            }))
-        })
+    /// The next callback to run; None once closed. One at a time is to be asked for.
+    fn next(&self) -> Result<Call> {
+        let (callbacks, snapshots) = (self.callbacks.get()?.clone(), self.snapshots.clone());
+        Ok(Call::new(async move { Ok(callbacks.next().await) }, |py, next| match next {
+            Some(job) => {
+                let job = Job { token: job.callback.token, job: Mutex::new(Some(job)), snapshots };
+                Ok(Bound::new(py, job)?.into_any())
+            }
+            None => Ok(py.None().into_bound(py)),
+        }))
     }
 
     /// End one subscription; wait for its callback if it runs on another thread.

@@ -2,23 +2,25 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use callsheet::host::{Owned, Source, block_on_interruptible};
-use callsheet::{Code, Error, OptionValue, Options};
+use callsheet::{Code, Error, OptionValue, Options, Policy};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::argument::{integer, text, texts, timeout};
+use crate::call::Call;
 use crate::callbacks::{Callbacks, Dispatcher, Target};
 use crate::error::{Failure, Result, guarded};
 use crate::filter::Filter;
+use crate::picker::OpenPicker;
 use crate::registration::{Registration, specification};
-use crate::snapshot::{Snapshot, Snapshots};
-use crate::wait::block;
+use crate::snapshot::Snapshots;
 use crate::watch::{NamesWatch, Watch};
 
 /// A connection to one registry.
@@ -80,9 +82,10 @@ impl Client {
         service: &Bound<'_, PyAny>,
         port: &Bound<'_, PyAny>,
         options: &Bound<'_, PyDict>,
-    ) -> Result<Registration> {
-        let specification = specification(service, port, options)?;
-        block(service.py(), self.core.register(specification)).map(Registration)
+    ) -> Result<Call> {
+        let (core, specification) = (self.core.clone(), specification(service, port, options)?);
+        let register = async move { core.register(specification).await };
+        Ok(Call::new(register, |py, handle| Bound::new(py, Registration(handle))))
     }
 
     fn registration(&self, id: &Bound<'_, PyAny>) -> Result<Registration> {
@@ -90,26 +93,24 @@ impl Client {
         guarded(|| Ok(Registration(self.core.registration(&id)?)))
     }
 
-    fn lookup<'py>(&self, service: &Bound<'py, PyAny>, filter: &Filter) -> Result<Bound<'py, Snapshot>> {
-        let (py, service) = (service.py(), text("service", service)?);
-        let snapshot = block(py, self.core.lookup_with(&service, &filter.0))?;
-        Ok(self.snapshots.object(py, &filter.0, snapshot)?)
+    fn lookup(&self, service: &Bound<'_, PyAny>, filter: &Filter) -> Result<Call> {
+        let (core, service, wanted) = (self.core.clone(), text("service", service)?, filter.0.clone());
+        Ok(self.snapshot(filter, async move { core.lookup_with(&service, &wanted).await }))
     }
 
-    fn wait_for<'py>(
+    fn wait_for(
         &self,
-        service: &Bound<'py, PyAny>,
-        count: &Bound<'py, PyAny>,
-        limit: Option<&Bound<'py, PyAny>>,
+        service: &Bound<'_, PyAny>,
+        count: &Bound<'_, PyAny>,
+        limit: Option<&Bound<'_, PyAny>>,
         filter: &Filter,
-    ) -> Result<Bound<'py, Snapshot>> {
-        let (py, service, limit) = (service.py(), text("service", service)?, timeout(limit)?);
-        let count = integer("count", count)?;
+    ) -> Result<Call> {
+        let (core, service, wanted) = (self.core.clone(), text("service", service)?, filter.0.clone());
+        let (count, limit) = (integer("count", count)?, timeout(limit)?);
         let enough = usize::try_from(count).map_err(|_| {
             Error::new(Code::InvalidArgument, format!("count {count} is not allowed: use 0 or more"))
         })?;
-        let snapshot = block(py, self.core.wait_for_with(&service, &filter.0, enough, limit))?;
-        Ok(self.snapshots.object(py, &filter.0, snapshot)?)
+        Ok(self.snapshot(filter, async move { core.wait_for_with(&service, &wanted, enough, limit).await }))
     }
 
     fn watch(&self, service: &Bound<'_, PyAny>, filter: &Filter) -> Result<Watch> {
@@ -120,16 +121,27 @@ impl Client {
         })
     }
 
-    fn services(&self, py: Python<'_>) -> Result<Vec<String>> {
-        Ok(block(py, self.core.services())?.to_vec())
+    fn picker(&self, service: &Bound<'_, PyAny>, policy: &Bound<'_, PyAny>, filter: &Filter) -> Result<Call> {
+        let (policy, service) = (Policy::from_str(&text("policy", policy)?)?, text("service", service)?);
+        let (core, filter, instances) =
+            (self.core.clone(), filter.0.clone(), self.snapshots.instances.clone());
+        let client = core.clone();
+        let open = async move { core.picker_with(&service, policy, &filter).await };
+        Ok(Call::new(open, |py, picker| Bound::new(py, OpenPicker { core: picker, instances, client })))
+    }
+
+    fn services(&self) -> Call {
+        let core = self.core.clone();
+        Call::new(async move { core.services().await }, |py, names| PyList::new(py, names.iter()))
     }
 
     fn watch_services(&self) -> Result<NamesWatch> {
         guarded(|| Ok(NamesWatch::new(self, self.core.watch_services()?)))
     }
 
-    fn ping(&self, py: Python<'_>) -> Result<()> {
-        block(py, self.core.ping())
+    fn ping(&self) -> Call {
+        let core = self.core.clone();
+        Call::unit(async move { core.ping().await })
     }
 
     /// Text or number by name, as the core itself lists them.
@@ -174,10 +186,24 @@ impl Client {
     }
 
     /// Withdraw and end everything but the callbacks, which the dispatcher closes.
-    fn close(&self, py: Python<'_>) -> Result<()> {
-        let closed = block(py, self.core.close());
-        self.snapshots.clear();
-        closed
+    fn close(&self) -> Call {
+        let (core, snapshots) = (self.core.clone(), self.snapshots.clone());
+        Call::settled(async move { core.close().await }, move |py, closed| {
+            snapshots.clear();
+            Ok(closed.map(|()| py.None())?)
+        })
+    }
+}
+
+impl Client {
+    /// A call that answers with a snapshot of what `filter` lets through.
+    fn snapshot(
+        &self,
+        filter: &Filter,
+        work: impl Future<Output = callsheet::Result<callsheet::Snapshot>> + Send + 'static,
+    ) -> Call {
+        let (filter, snapshots) = (filter.0.clone(), self.snapshots.clone());
+        Call::new(work, move |py, snapshot| snapshots.object(py, &filter, snapshot))
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) struct Filter(pub(crate) callsheet::Filter);
 #[pymethods]
 impl Filter {
     #[new]
+    #[pyo3(signature = (tags=None, zone=None, version=None, metadata=None, healthy=true))]
     fn new(
         tags: Option<&Bound<'_, PyAny>>,
         zone: Option<&Bound<'_, PyAny>>,

@@ -2,6 +2,7 @@
 //! GIL, it raises; what is decided is decided in the core, and what needs a Python frame is in the package around it.
 
 mod argument;
+mod call;
 mod callbacks;
 mod check;
 mod cli;
@@ -15,12 +16,15 @@ mod picker;
 mod registration;
 mod snapshot;
 mod wait;
+mod wakes;
 mod watch;
 
 /// The private module under the package `callsheet`.
 // The locks of this crate rest on the GIL: they are taken by attached threads, and a fork finds them free.
 #[pyo3::pymodule(gil_used = true)]
 mod _callsheet {
+    #[pymodule_export]
+    use crate::call::Call;
     #[pymodule_export]
     use crate::callbacks::{Dispatcher, Job};
     #[pymodule_export]
@@ -40,11 +44,13 @@ mod _callsheet {
     #[pymodule_export]
     use crate::memory::Memory;
     #[pymodule_export]
-    use crate::picker::{Pick, Picker};
+    use crate::picker::{OpenPicker, Pick, Picker, Reported};
     #[pymodule_export]
     use crate::registration::Registration;
     #[pymodule_export]
     use crate::snapshot::{Changes, Snapshot};
+    #[pymodule_export]
+    use crate::wakes::Wakes;
     #[pymodule_export]
     use crate::watch::{NamesWatch, Watch};
 }

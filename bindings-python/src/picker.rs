@@ -1,20 +1,25 @@
 //! Pickers and picks. A pick costs one object and nothing else: what it shows is made when asked for.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
-use callsheet::{Outcome, Policy};
-use pyo3::exceptions::PyException;
+use callsheet::Outcome;
+use pyo3::exceptions::{PyException, PyStopIteration};
 use pyo3::prelude::*;
 
-use crate::argument::{seconds, text};
-use crate::client::Client;
+use crate::argument::seconds;
+use crate::call::Call;
 use crate::error::{Result, guarded};
-use crate::filter::Filter;
 use crate::instance::{Instance, Instances};
-use crate::wait::block;
 
-/// What `callsheet.Picker` is made of.
+/// A picker that was opened, to be made a `Picker` of.
+#[pyclass(frozen, module = "callsheet._callsheet")]
+pub(crate) struct OpenPicker {
+    pub(crate) core: callsheet::Picker,
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) client: callsheet::Client,
+}
+
+/// What `callsheet.Picker` and `callsheet.aio.Picker` are made of.
 #[pyclass(frozen, subclass, module = "callsheet._callsheet")]
 pub(crate) struct Picker {
     core: callsheet::Picker,
@@ -25,16 +30,9 @@ pub(crate) struct Picker {
 #[pymethods]
 impl Picker {
     #[new]
-    fn new(
-        client: &Client,
-        service: &Bound<'_, PyAny>,
-        policy: &Bound<'_, PyAny>,
-        filter: &Filter,
-    ) -> Result<Self> {
-        let policy = Policy::from_str(&text("policy", policy)?)?;
-        let name = text("service", service)?;
-        let core = block(service.py(), client.core.picker_with(&name, policy, &filter.0))?;
-        Ok(Picker { core, instances: client.snapshots.instances.clone(), client: client.core.clone() })
+    fn new(opened: &OpenPicker) -> Self {
+        let OpenPicker { core, instances, client } = opened;
+        Picker { core: core.clone(), instances: instances.clone(), client: client.clone() }
     }
 
     /// The service's name.
@@ -60,28 +58,30 @@ impl Picker {
     ///     NoInstances: There is none, or none came.
     ///     Closed: The client is closed.
     #[pyo3(signature = (timeout=None))]
-    fn pick<'py>(slf: &Bound<'py, Self>, timeout: Option<&Bound<'py, PyAny>>) -> Result<Pick> {
-        let picked = match timeout {
-            None => guarded(|| Ok(slf.get().core.pick()?))?,
-            Some(timeout) => {
-                let limit = seconds("timeout", timeout)?;
-                block(slf.py(), slf.get().core.pick_within(limit))?
+    fn pick<'py>(slf: &Bound<'py, Self>, timeout: Option<&Bound<'py, PyAny>>) -> Result<Bound<'py, PyAny>> {
+        match timeout {
+            None => {
+                let picked = guarded(|| Ok(slf.get().core.pick()?))?;
+                Ok(Bound::new(slf.py(), Pick::of(slf, picked))?.into_any())
             }
-        };
-        Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
+            // How to wait is the subclass's to say.
+            Some(timeout) => Ok(slf.call_method1("_wait", (Self::picking(slf, Some(timeout))?,))?),
+        }
     }
 
-    /// A first instance, waited for as long as one request may take.
-    fn pick_first(slf: &Bound<'_, Self>) -> Result<Pick> {
-        let limit = slf.get().client.timeout();
-        let picked = block(slf.py(), slf.get().core.pick_within(limit))?;
-        Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
+    /// A first instance, waited for as long as one request may take unless a timeout says otherwise.
+    fn picking<'py>(slf: &Bound<'py, Self>, limit: Option<&Bound<'py, PyAny>>) -> Result<Call> {
+        let (core, picker) = (slf.get().core.clone(), slf.clone().unbind());
+        let limit = limit.map_or(Ok(slf.get().client.timeout()), |limit| seconds("timeout", limit))?;
+        Ok(Call::new(async move { core.pick_within(limit).await }, move |py, picked| {
+            Bound::new(py, Pick::of(picker.bind(py), picked))
+        }))
     }
 
     /// Another instance than those whose ids are in `tried`, where there is another.
     fn pick_other(slf: &Bound<'_, Self>, tried: Vec<String>) -> Result<Pick> {
         let picked = guarded(|| Ok(slf.get().core.pick_other(&tried)?))?;
-        Ok(Pick { open: Some(picked), instance: None, picker: slf.clone().unbind() })
+        Ok(Pick::of(slf, picked))
     }
 
     fn __len__(&self) -> usize {
@@ -113,6 +113,10 @@ pub(crate) struct Pick {
 }
 
 impl Pick {
+    fn of(picker: &Bound<'_, Picker>, picked: callsheet::Pick) -> Self {
+        Pick { open: Some(picked), instance: None, picker: picker.clone().unbind() }
+    }
+
     fn instance(&self) -> &Arc<callsheet::Instance> {
         match (&self.open, &self.instance) {
             (Some(pick), _) => pick.instance(),
@@ -200,8 +204,42 @@ impl Pick {
         Ok(())
     }
 
+    fn __aenter__(slf: &Bound<'_, Self>) -> Reported {
+        Reported(Some(slf.clone().unbind()))
+    }
+
+    fn __aexit__(
+        &mut self,
+        kind: Option<&Bound<'_, PyAny>>,
+        error: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<Reported> {
+        self.__exit__(kind, error, traceback)?;
+        Ok(Reported(None))
+    }
+
     fn __repr__(&self) -> String {
         let (instance, state) = (self.instance(), if self.open.is_some() { "under way" } else { "done" });
         format!("<Pick {} {} {state}>", instance.service, instance.id)
+    }
+}
+
+/// What `async with` awaits of a pick: there is nothing to wait for.
+#[pyclass(frozen, module = "callsheet._callsheet")]
+pub(crate) struct Reported(Option<Py<Pick>>);
+
+#[pymethods]
+impl Reported {
+    fn __await__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<()> {
+        let value = self.0.as_ref().map(|pick| pick.clone_ref(py));
+        Err(PyStopIteration::new_err((value,)))
     }
 }

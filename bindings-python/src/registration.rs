@@ -3,14 +3,15 @@
 use std::str::FromStr;
 
 use callsheet::{Changeset, RegistrationHandle, State, Status};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::argument::{pairs, port, seconds, text, texts, timeout, weight};
+use crate::call::Call;
 use crate::check::Check;
 use crate::error::{Result, exception, guarded};
 use crate::instance::Instance;
-use crate::wait::block;
 
 /// What to register, from the arguments of `Client.register`.
 pub(crate) fn specification(
@@ -37,7 +38,10 @@ pub(crate) fn specification(
             "check" => registration.check(value.cast::<Check>().map_err(PyErr::from)?.get().0.clone()),
             "ready" => registration.hold(!value.is_truthy()?),
             "wait_for_port" => registration.wait_for_port(value.is_truthy()?),
-            _ => unreachable!("Client.register passes no {name}"),
+            _ => {
+                let message = format!("register() got an unexpected keyword argument '{name}'");
+                return Err(PyTypeError::new_err(message).into());
+            }
         };
     }
     Ok(registration)
@@ -69,23 +73,23 @@ impl Registration {
         self.0.last_error().map(|error| exception(py, &error).into_value(py).into_bound(py).into_any())
     }
 
-    fn ready(&self, py: Python<'_>, limit: Option<&Bound<'_, PyAny>>) -> Result<()> {
-        let limit = timeout(limit)?;
-        block(py, self.0.ready(limit))
+    fn ready(&self, limit: Option<&Bound<'_, PyAny>>) -> Result<Call> {
+        let (core, limit) = (self.0.clone(), timeout(limit)?);
+        Ok(Call::unit(async move { core.ready(limit).await }))
     }
 
-    fn wait(&self, state: &Bound<'_, PyAny>, limit: Option<&Bound<'_, PyAny>>) -> Result<()> {
+    fn wait(&self, state: &Bound<'_, PyAny>, limit: Option<&Bound<'_, PyAny>>) -> Result<Call> {
         let (wanted, limit) = (State::from_str(&text("state", state)?)?, timeout(limit)?);
-        block(state.py(), self.0.wait(wanted, limit))
+        let core = self.0.clone();
+        Ok(Call::unit(async move { core.wait(wanted, limit).await }))
     }
 
     fn update(
         &self,
-        py: Python<'_>,
         metadata: Option<&Bound<'_, PyAny>>,
         tags: Option<&Bound<'_, PyAny>>,
         weight: Option<&Bound<'_, PyAny>>,
-    ) -> Result<()> {
+    ) -> Result<Call> {
         let mut changes = Changeset::new();
         if let Some(metadata) = metadata {
             changes = changes.metadata(pairs("metadata", metadata)?);
@@ -96,23 +100,27 @@ impl Registration {
         if let Some(weight) = weight {
             changes = changes.weight(self::weight(weight)?);
         }
-        block(py, self.0.update(changes))
+        let core = self.0.clone();
+        Ok(Call::unit(async move { core.update(changes).await }))
     }
 
     fn beat(&self) -> Result<()> {
         guarded(|| Ok(self.0.beat()?))
     }
 
-    fn set_status(&self, status: &Bound<'_, PyAny>, note: &Bound<'_, PyAny>) -> Result<()> {
+    fn set_status(&self, status: &Bound<'_, PyAny>, note: &Bound<'_, PyAny>) -> Result<Call> {
         let (wanted, note) = (Status::from_str(&text("status", status)?)?, text("note", note)?);
-        block(status.py(), self.0.set_status(wanted, &note))
+        let core = self.0.clone();
+        Ok(Call::unit(async move { core.set_status(wanted, &note).await }))
     }
 
-    fn drain(&self, py: Python<'_>) -> Result<()> {
-        block(py, self.0.drain())
+    fn drain(&self) -> Call {
+        let core = self.0.clone();
+        Call::unit(async move { core.drain().await })
     }
 
-    fn close(&self, py: Python<'_>) -> Result<()> {
-        block(py, self.0.close())
+    fn close(&self) -> Call {
+        let core = self.0.clone();
+        Call::unit(async move { core.close().await })
     }
 }

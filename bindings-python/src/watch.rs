@@ -6,6 +6,7 @@ use callsheet::Filter;
 use callsheet::host::Owned;
 use pyo3::prelude::*;
 
+use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use crate::snapshot::{Snapshot, Snapshots};
@@ -16,7 +17,7 @@ use crate::wait::block;
 /// It blocks between changes and ends when it or the client is closed, from any thread. Dropping it closes it.
 #[pyclass(frozen, module = "callsheet")]
 pub(crate) struct Watch {
-    watch: Owned<callsheet::Watch>,
+    watch: Owned<Arc<callsheet::Watch>>,
     filter: Filter,
     snapshots: Arc<Snapshots>,
     /// Keeps the client alive for `connect(…).watch(…)`.
@@ -26,7 +27,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(client: &Client, watch: callsheet::Watch, filter: Filter) -> Self {
         let (snapshots, _client) = (client.snapshots.clone(), client.core.clone());
-        Watch { watch: Owned::new(watch), filter, snapshots, _client }
+        Watch { watch: Owned::new(Arc::new(watch)), filter, snapshots, _client }
     }
 }
 
@@ -42,6 +43,17 @@ impl Watch {
         Ok(next.map(|core| self.snapshots.object(py, &self.filter, core)).transpose()?)
     }
 
+    /// The next snapshot for an event loop; None once ended.
+    #[pyo3(name = "_next")]
+    fn next(&self) -> Result<Call> {
+        let (watch, snapshots, filter) =
+            (self.watch.get()?.clone(), self.snapshots.clone(), self.filter.clone());
+        Ok(Call::new(async move { Ok(watch.next().await) }, move |py, next| match next {
+            Some(core) => Ok(snapshots.object(py, &filter, core)?.into_any()),
+            None => Ok(py.None().into_bound(py)),
+        }))
+    }
+
     /// How many snapshots came and went without being read.
     #[getter]
     fn skipped(&self) -> Result<u64> {
@@ -51,7 +63,7 @@ impl Watch {
     /// Whether it was closed, by itself or with its client.
     #[getter]
     fn closed(&self) -> bool {
-        self.watch.get().map_or(true, callsheet::Watch::is_closed)
+        self.watch.get().map_or(true, |watch| watch.is_closed())
     }
 
     /// End it; every thread that waits for the next snapshot sees the end.
@@ -80,13 +92,13 @@ impl Watch {
 /// It blocks between changes and ends when it or the client is closed, from any thread.
 #[pyclass(frozen, module = "callsheet")]
 pub(crate) struct NamesWatch {
-    watch: Owned<callsheet::NamesWatch>,
+    watch: Owned<Arc<callsheet::NamesWatch>>,
     _client: callsheet::Client,
 }
 
 impl NamesWatch {
     pub(crate) fn new(client: &Client, watch: callsheet::NamesWatch) -> Self {
-        NamesWatch { watch: Owned::new(watch), _client: client.core.clone() }
+        NamesWatch { watch: Owned::new(Arc::new(watch)), _client: client.core.clone() }
     }
 }
 
@@ -100,6 +112,14 @@ impl NamesWatch {
         let watch = self.watch.get()?;
         let next = block(py, async { Ok(watch.next().await) })?;
         Ok(next.map(|names| names.to_vec()))
+    }
+
+    /// The next list for an event loop; None once ended.
+    #[pyo3(name = "_next")]
+    fn next(&self) -> Result<Call> {
+        let watch = self.watch.get()?.clone();
+        let next = async move { Ok(watch.next().await) };
+        Ok(Call::new(next, |py, next| next.map(|names| names.to_vec()).into_pyobject(py)))
     }
 
     /// End it; every thread that waits for the next list sees the end.

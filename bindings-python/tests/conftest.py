@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
 import os
 import signal
@@ -9,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import pytest
+import uvloop
 
 import callsheet
 from callsheet.memory import Memory
@@ -34,6 +37,64 @@ def eventually(condition: Callable[[], T], within: float = 10.0) -> T:
             return value
         assert time.monotonic() < end, f"not within {within} s"
         pause.wait(0.005)
+
+
+async def soon(condition: Callable[[], T], within: float = 10.0) -> T:
+    """`eventually` on an event loop, which goes on meanwhile."""
+    end = time.monotonic() + within
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {within} s"
+        await asyncio.sleep(0.002)
+
+
+class WithoutDescriptors(asyncio.SelectorEventLoop):
+    """A loop that can't watch descriptors of other people's, like the usual one on Windows."""
+
+    def add_reader(self, *arguments: Any) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+    def remove_reader(self, *arguments: Any) -> bool:
+        raise NotImplementedError
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+    "without descriptors": WithoutDescriptors,
+}
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run_on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """What `asyncio.run` does, on `loop`; whatever the loop would have complained of fails the test."""
+    complaints: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda loop, context: complaints.append(context))
+    loop.slow_callback_duration = 60
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.run_until_complete(_cancel(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        gc.collect()
+        assert not complaints
+
+
+Run = Callable[[Coroutine[Any, Any, object]], object]
+
+
+@pytest.fixture(params=list(LOOPS))
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a coroutine, on each kind of loop."""
+    return lambda work: run_on(LOOPS[request.param](), work)
 
 
 def run_script(code: str, within: float = 60.0, **variables: str) -> subprocess.CompletedProcess[str]:

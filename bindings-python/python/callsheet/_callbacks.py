@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
@@ -26,28 +27,55 @@ CLOSE: Final = 5.0
 _Functions = dict[int, Callable[[Any], object]]
 
 
-class Callbacks:
-    """The callbacks of one client."""
+class Functions:
+    """The functions of one client's callbacks, by number."""
 
     def __init__(self, core: _callsheet.Client) -> None:
         self._core = core
         self._functions: _Functions = {}
         self._numbers = itertools.count(1)
+
+    def _subscribe(
+        self, function: Callable[[Any], object], subscribe: Callable[[int], int]
+    ) -> tuple[int, int]:
+        """What `subscribe` makes of the number of `function`, and the number."""
+        if not callable(function):
+            raise TypeError(f"a callback must be callable, not {type(function).__name__}")
+        self._start()
+        number = next(self._numbers)
+        self._functions[number] = function
+        try:
+            return subscribe(number), number
+        except BaseException:
+            del self._functions[number]
+            raise
+
+    def _start(self) -> None:
+        """See that functions are called."""
+        raise NotImplementedError
+
+    def cancel(self, id: int, number: int, limit: float) -> None:
+        try:
+            self._core.dispatcher().cancel(id, limit)
+        finally:
+            self._functions.pop(number, None)
+
+
+class Callbacks(Functions):
+    """The callbacks of one client, on a thread."""
+
+    def __init__(self, core: _callsheet.Client) -> None:
+        super().__init__(core)
         self._dispatcher: _callsheet.Dispatcher | None = None
         self._threads: dict[str, threading.Thread] = {}
         # Callbacks of registrations that have not been told `closed` yet.
-        self._states: dict[int, StatesSubscription] = {}
+        self._states: dict[threading.Event, StatesSubscription] = {}
 
     def on_change(
         self, service: str, filter: _callsheet.Filter, function: Callable[[_callsheet.Snapshot], object]
     ) -> Subscription:
-        number = self._add(function)
-        try:
-            id = self._core.subscribe(service, filter, number)
-        except BaseException:
-            del self._functions[number]
-            raise
-        return Subscription(self, id, number)
+        subscribe = functools.partial(self._core.subscribe, service, filter)
+        return Subscription(self, *self._subscribe(function, subscribe))
 
     def on_state(
         self, registration: _callsheet.Registration, function: Callable[[State], object]
@@ -59,27 +87,15 @@ class Callbacks:
                 function(state)
             finally:
                 if state == "closed":
-                    self._states.pop(number, None)
                     told.set()
+                    self._states.pop(told, None)
 
-        number = self._add(tell)
-        try:
-            id = self._core.subscribe_states(registration, number)
-        except BaseException:
-            del self._functions[number]
-            raise
-        subscription = StatesSubscription(self, id, number, told)
-        if not told.is_set():
-            self._states[number] = subscription
+        subscribe = functools.partial(self._core.subscribe_states, registration)
+        subscription = StatesSubscription(self, *self._subscribe(tell, subscribe), told)
+        self._states[told] = subscription
+        if told.is_set():
+            self._states.pop(told, None)
         return subscription
-
-    def _add(self, function: Callable[[Any], object]) -> int:
-        if not callable(function):
-            raise TypeError(f"a callback must be callable, not {type(function).__name__}")
-        self._start()
-        number = next(self._numbers)
-        self._functions[number] = function
-        return number
 
     def _start(self) -> None:
         if self._threads:
@@ -92,12 +108,6 @@ class Callbacks:
         if self._threads.setdefault("one", thread) is thread:
             self._dispatcher = dispatcher
             thread.start()
-
-    def cancel(self, id: int, number: int, limit: float) -> None:
-        try:
-            self._core.dispatcher().cancel(id, limit)
-        finally:
-            self._functions.pop(number, None)
 
     def on_this_thread(self) -> bool:
         return threading.current_thread() in self._threads.values()
@@ -123,19 +133,23 @@ def _serve(
 
     A Python frame, so that none of Rust's is below a callback that runs while the interpreter ends.
     """
-    while (job := dispatcher.next()) is not None:
+    while (job := dispatcher.next().block()) is not None:
         try:
             function = functions.get(job.token)
             if function is not None and not job.cancelled:
                 function(job.argument())
         except BaseException:
-            logger.exception("a callback raised; it is called again for the next change")
-            if (client := core()) is not None:
-                client.count_callback_failure()
-            del client
+            report_failure(core())
         finally:
             job.finish()
         del job, function
+
+
+def report_failure(core: _callsheet.Client | None) -> None:
+    """Say that a callback raised the exception that is being handled."""
+    logger.exception("a callback raised; it is called again for the next change")
+    if core is not None:
+        core.count_callback_failure()
 
 
 class Subscription:

@@ -1,15 +1,17 @@
 """The types of the extension module. Its docstrings are copied from the Rust source by `stubs.py`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, SupportsIndex, final, overload
+from typing import Any, Generic, Literal, SupportsIndex, TypeVar, final, overload
 
 from typing_extensions import Self, disjoint_base
 
 from callsheet._errors import Error
 from callsheet._types import Code, Freshness, Policy, State, Status
 
+_T_co = TypeVar("_T_co", covariant=True)
 __all__ = [
+    "Call",
     "Changes",
     "Check",
     "Client",
@@ -19,10 +21,13 @@ __all__ = [
     "Job",
     "Memory",
     "NamesWatch",
+    "OpenPicker",
     "Pick",
     "Picker",
     "Registration",
+    "Reported",
     "Snapshot",
+    "Wakes",
     "Watch",
     "capture_log",
     "close_all",
@@ -211,6 +216,7 @@ class Watch:
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> Snapshot: ...
+    def _next(self) -> Call[Snapshot | None]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -228,6 +234,7 @@ class NamesWatch:
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> list[str]: ...
+    def _next(self) -> Call[list[str] | None]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -274,12 +281,16 @@ class Pick:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+    def __aenter__(self) -> Reported[Self]: ...
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Reported[None]: ...
 
 @disjoint_base
 class Picker:
-    """What `callsheet.Picker` is made of."""
+    """What `callsheet.Picker` and `callsheet.aio.Picker` are made of."""
 
-    def __new__(cls, client: Client, service: str, policy: str, filter: Filter) -> Self: ...
+    def __new__(cls, opened: OpenPicker) -> Self: ...
     @property
     def service(self) -> str:
         """The service's name."""
@@ -301,8 +312,8 @@ class Picker:
             Closed: The client is closed.
         """
 
-    def pick_first(self) -> Pick:
-        """A first instance, waited for as long as one request may take."""
+    def picking(self, limit: float | None) -> Call[Pick]:
+        """A first instance, waited for as long as one request may take unless a timeout says otherwise."""
 
     def pick_other(self, tried: list[str]) -> Pick:
         """Another instance than the one with the id `tried`, where there is another."""
@@ -413,12 +424,56 @@ class Filter:
 
     def __new__(
         cls,
-        tags: Iterable[str] | None,
-        zone: str | None,
-        version: str | None,
-        metadata: Mapping[str, str] | None,
-        healthy: bool,
+        tags: Iterable[str] | None = None,
+        zone: str | None = None,
+        version: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        healthy: bool = True,
     ) -> Self: ...
+
+@final
+class OpenPicker:
+    """A picker that was opened, to be made a `Picker` of."""
+
+@final
+class Reported(Generic[_T_co]):
+    """What `async with` awaits of a pick: there is nothing to wait for."""
+
+    def __await__(self) -> Generator[None, None, _T_co]: ...
+
+@final
+class Call(Generic[_T_co]):
+    """A call of the core's: to be blocked for once, or polled until it has answered. Dropping it gives up on it."""
+
+    def block(self) -> _T_co:
+        """Wait for the answer on this thread."""
+
+    def poll(self, wakes: Wakes) -> tuple[_T_co] | None:
+        """The answer in a tuple, or None while there is none; then `number` will be among what `wakes` gives out."""
+
+    @property
+    def number(self) -> int:
+        """Its number among the wakes of the loop that polled it."""
+
+    def cancel(self) -> None:
+        """Give up on it."""
+
+@final
+class Wakes:
+    """The numbers of calls that have news. A loop watches `fileno` for them, or a thread calls `wait`."""
+
+    def __new__(cls, descriptor: bool) -> Self: ...
+    def fileno(self) -> int | None:
+        """What the loop is to watch for reading; None for a thread."""
+
+    def take(self) -> list[int]:
+        """The numbers that came since the last look."""
+
+    def wait(self) -> bool:
+        """Block this thread until there is something to take, without the GIL. False once ended."""
+
+    def end(self) -> None:
+        """The thread that waits has nothing to wait for any more."""
 
 @final
 class Client:
@@ -432,14 +487,15 @@ class Client:
     def check_open(self) -> None:
         """For what is checked before it begins."""
 
-    def register(self, service: str, port: int, options: Mapping[str, object]) -> Registration: ...
+    def register(self, service: str, port: int, options: Mapping[str, object]) -> Call[Registration]: ...
     def registration(self, id: str) -> Registration: ...
-    def lookup(self, service: str, filter: Filter) -> Snapshot: ...
-    def wait_for(self, service: str, count: int, limit: float | None, filter: Filter) -> Snapshot: ...
+    def lookup(self, service: str, filter: Filter) -> Call[Snapshot]: ...
+    def wait_for(self, service: str, count: int, limit: float | None, filter: Filter) -> Call[Snapshot]: ...
     def watch(self, service: str, filter: Filter) -> Watch: ...
-    def services(self) -> list[str]: ...
+    def picker(self, service: str, policy: str, filter: Filter) -> Call[OpenPicker]: ...
+    def services(self) -> Call[list[str]]: ...
     def watch_services(self) -> NamesWatch: ...
-    def ping(self) -> None: ...
+    def ping(self) -> Call[None]: ...
     def stats(self) -> dict[str, object]:
         """Text or number by name, as the core itself lists them."""
 
@@ -451,7 +507,7 @@ class Client:
     def subscribe_states(self, registration: Registration, token: int) -> int:
         """The callback known as `token` is to be called with the states of a registration."""
 
-    def close(self) -> None:
+    def close(self) -> Call[None]:
         """Withdraw and end everything but the callbacks, which the dispatcher closes."""
 
 @final
@@ -466,22 +522,22 @@ class Registration:
     def state(self) -> State: ...
     @property
     def last_error(self) -> Error | None: ...
-    def ready(self, limit: float | None) -> None: ...
-    def wait(self, state: State, limit: float | None) -> None: ...
+    def ready(self, limit: float | None) -> Call[None]: ...
+    def wait(self, state: State, limit: float | None) -> Call[None]: ...
     def update(
         self, metadata: Mapping[str, str] | None, tags: Iterable[str] | None, weight: int | None
-    ) -> None: ...
+    ) -> Call[None]: ...
     def beat(self) -> None: ...
-    def set_status(self, status: Status, note: str) -> None: ...
-    def drain(self) -> None: ...
-    def close(self) -> None: ...
+    def set_status(self, status: Status, note: str) -> Call[None]: ...
+    def drain(self) -> Call[None]: ...
+    def close(self) -> Call[None]: ...
 
 @final
 class Dispatcher:
     """Hands out callbacks to run, to the one thread that calls `next`."""
 
-    def next(self) -> Job | None:
-        """Block until a callback is to run; `None` once closed. Signals are for the main thread to look for."""
+    def next(self) -> Call[Job | None]:
+        """The next callback to run; None once closed. One at a time is to be asked for."""
 
     def cancel(self, id: int, limit: float) -> None:
         """End one subscription; wait for its callback if it runs on another thread."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from callsheet import _callsheet, _exit, _log, _signals
+from callsheet import _exit, _log, _signals
 from callsheet._callbacks import CLOSE, Callbacks, Subscription
 from callsheet._callsheet import Filter
+from callsheet._connection import Connection, check_on_state
 from callsheet._errors import Error, Forked, Timeout
 from callsheet._picker import Picker
 from callsheet._registration import Registration
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from callsheet._callsheet import Check, NamesWatch, Snapshot, Watch
-    from callsheet._types import Options, Policy, State, Stats
+    from callsheet._types import Options, Policy, State
 
 
 def connect(url: str | None = None, **options: Unpack[Options]) -> Client:
@@ -38,37 +39,19 @@ def connect(url: str | None = None, **options: Unpack[Options]) -> Client:
     return Client(url, **options)
 
 
-class Client:
+class Client(Connection):
     """A connection to one registry, for any number of threads.
 
     As a context manager it closes at the end of the block, where a close that takes too long is logged and not
     raised. What is open when the interpreter exits is closed then, within a second.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_core")
+    __slots__ = ("_callbacks",)
 
     def __init__(self, url: str | None = None, **options: Unpack[Options]) -> None:
         """Connect; see `connect`."""
-        _log.capture()
-        given = {name: value for name, value in options.items() if value is not None}
-        self._core = _callsheet.Client(url, given)
+        super().__init__(url, **options)
         self._callbacks = Callbacks(self._core)
-        _exit.close_at_exit(self)
-
-    @property
-    def source(self) -> str:
-        """The registry's URL, without secrets."""
-        return self._core.source
-
-    @property
-    def url(self) -> str:
-        """The same as `source`."""
-        return self._core.source
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed, or belongs to the parent of this forked process."""
-        return self._core.is_closed
 
     def register(
         self,
@@ -119,8 +102,7 @@ class Client:
             Conflict: This client has a registration of this service and id.
             Closed: The client is closed.
         """
-        if on_state is not None and not callable(on_state):
-            raise TypeError(f"on_state must be callable, not {type(on_state).__name__}")
+        check_on_state(on_state)
         options = {
             "address": address,
             "id": id,
@@ -137,7 +119,7 @@ class Client:
             "drain": drain,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        core = self._core.register(service, port, given)
+        core = self._core.register(service, port, given).block()
         _exit.keep(self)
         told = None if on_state is None else self._callbacks.on_state(core, on_state)
         return Registration(self, core, told)
@@ -161,7 +143,7 @@ class Client:
             Closed: The client is closed.
         """
         try:
-            self._core.registration(id).close()
+            self._core.registration(id).close().block()
         finally:
             _exit.let_go(self)
 
@@ -190,7 +172,7 @@ class Client:
             InvalidArgument: An argument is wrong.
             Closed: The client is closed.
         """
-        return self._core.lookup(service, Filter(tags, zone, version, metadata, healthy))
+        return self._core.lookup(service, Filter(tags, zone, version, metadata, healthy)).block()
 
     def watch(
         self,
@@ -273,7 +255,8 @@ class Client:
             InvalidArgument: An argument is wrong.
             Closed: The client is closed.
         """
-        return self._core.wait_for(service, count, timeout, Filter(tags, zone, version, metadata, healthy))
+        filter = Filter(tags, zone, version, metadata, healthy)
+        return self._core.wait_for(service, count, timeout, filter).block()
 
     def services(self) -> list[str]:
         """The names of all services that have an instance, sorted.
@@ -282,7 +265,7 @@ class Client:
             Unavailable: The registry can't be read, and nothing was read before.
             Closed: The client is closed.
         """
-        return self._core.services()
+        return self._core.services().block()
 
     def watch_services(self) -> NamesWatch:
         """Follow the names of all services: an iterator of sorted lists, the current one first.
@@ -317,7 +300,8 @@ class Client:
             InvalidArgument: An argument is wrong.
             Closed: The client is closed.
         """
-        return Picker(self._core, service, policy, Filter(tags, zone, version, metadata, healthy))
+        filter = Filter(tags, zone, version, metadata, healthy)
+        return Picker(self._core.picker(service, policy, filter).block())
 
     def ping(self) -> None:
         """Ask the registry something cheap now.
@@ -329,11 +313,7 @@ class Client:
             PermissionDenied: It does not allow the question.
             Closed: The client is closed.
         """
-        self._core.ping()
-
-    def stats(self) -> Stats:
-        """What this client has done and holds. Works on a closed client too."""
-        return cast("Stats", self._core.stats())
+        self._core.ping().block()
 
     def close_on_signals(self) -> None:
         """Close this client on SIGTERM and SIGINT, then let the signal do what it would have done.
@@ -360,7 +340,7 @@ class Client:
         end = time.monotonic() + CLOSE
         failure: Error | None = None
         try:
-            self._core.close()
+            self._core.close().block()
         except Error as error:
             failure = error
         _exit.let_go(self)
@@ -382,5 +362,5 @@ class Client:
             # A child leaves the block that its parent entered; the client is the parent's.
             pass
 
-    def __repr__(self) -> str:
-        return f"<Client {self.source} {'closed' if self.closed else 'open'}>"
+    def _close_and_wait(self) -> None:
+        self.close()

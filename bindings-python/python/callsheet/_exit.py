@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from callsheet import _callsheet, _log
 
 if TYPE_CHECKING:
-    from callsheet._client import Client
+    from callsheet._connection import Connection
 
 _LIMIT = 1.0
 
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_clients: weakref.WeakSet[Connection] = weakref.WeakSet()
 # Clients with a registration. A registration lasts until it is closed, also past the function that made it; a client
 # that was dropped before the program ends would leave its instances behind.
-_registered: set[Client] = set()
+_registered: set[Connection] = set()
 # The process whose end is watched, when that is not the end of an interpreter.
 _finalized: int | None = None
 
 
-def close_at_exit(client: Client) -> None:
+def close_at_exit(client: Connection) -> None:
     """Close `client` when this process exits, unless it is closed or gone by then."""
     global _finalized
     _clients.add(client)
@@ -36,12 +36,12 @@ def close_at_exit(client: Client) -> None:
         _finalized = os.getpid()
 
 
-def keep(client: Client) -> None:
+def keep(client: Connection) -> None:
     """Hold `client`, which has a registration now."""
     _registered.add(client)
 
 
-def let_go(client: Client) -> None:
+def let_go(client: Connection) -> None:
     """Hold `client` no longer, unless it still has a registration that is not closed."""
     _registered.discard(client)
     # Looked at afterwards, because another thread may have registered meanwhile.
@@ -49,7 +49,7 @@ def let_go(client: Client) -> None:
         _registered.add(client)
 
 
-def _has_registrations(client: Client) -> bool:
+def _has_registrations(client: Connection) -> bool:
     return not client._core.is_closed and bool(client._core.stats()["registrations"])
 
 

@@ -21,22 +21,13 @@ if TYPE_CHECKING:
     from callsheet._types import State, Status
 
 
-class Registration:
-    """An instance that stays registered until this is closed, whatever happens to the registry meanwhile.
+class Registered:
+    """What a registration says and takes without waiting."""
 
-    `Client.register` makes it. As a context manager it closes at the end of the block, where a close that takes too
-    long is logged and not raised.
-    """
+    __slots__ = ("__weakref__", "_core")
 
-    __slots__ = ("__weakref__", "_client", "_core", "_told")
-
-    def __init__(
-        self, client: Client, core: _callsheet.Registration, told: StatesSubscription | None = None
-    ) -> None:
-        # Holds the client, which stops renewing when nobody holds it.
-        self._client = client
+    def __init__(self, core: _callsheet.Registration) -> None:
         self._core = core
-        self._told = told
 
     @property
     def id(self) -> str:
@@ -61,6 +52,36 @@ class Registration:
         """Why it is not registered, or why the last update did not reach the registry."""
         return self._core.last_error
 
+    def beat(self) -> None:
+        """Give the sign of life that ``check=callsheet.heartbeat(interval)`` waits for. Never blocks.
+
+        Raises:
+            Closed: The registration is closed.
+        """
+        self._core.beat()
+
+    def __repr__(self) -> str:
+        instance = self.instance
+        return f"<Registration {instance.service} {instance.id} {self.state}>"
+
+
+class Registration(Registered):
+    """An instance that stays registered until this is closed, whatever happens to the registry meanwhile.
+
+    `Client.register` makes it. As a context manager it closes at the end of the block, where a close that takes too
+    long is logged and not raised.
+    """
+
+    __slots__ = ("_client", "_told")
+
+    def __init__(
+        self, client: Client, core: _callsheet.Registration, told: StatesSubscription | None = None
+    ) -> None:
+        super().__init__(core)
+        # Holds the client, which stops renewing when nobody holds it.
+        self._client = client
+        self._told = told
+
     def ready(self, timeout: float | None = None) -> None:
         """Publish what ``register(ready=False)`` held back, and wait until it is registered.
 
@@ -71,7 +92,7 @@ class Registration:
             Timeout: It was not registered by then; it goes on trying.
             Closed: The registration is closed.
         """
-        self._core.ready(timeout)
+        self._core.ready(timeout).block()
 
     def wait(self, state: State, timeout: float | None = None) -> None:
         """Wait until `state` is reached; being in it already is success.
@@ -84,7 +105,7 @@ class Registration:
             Timeout: It was not reached by then. The cause says why.
             Closed: It can't be reached any more.
         """
-        self._core.wait(state, timeout)
+        self._core.wait(state, timeout).block()
 
     def update(
         self,
@@ -102,15 +123,7 @@ class Registration:
             InvalidArgument: A value is not allowed; nothing is changed.
             Closed: The registration is closed.
         """
-        self._core.update(metadata, tags, weight)
-
-    def beat(self) -> None:
-        """Give the sign of life that ``check=callsheet.heartbeat(interval)`` waits for. Never blocks.
-
-        Raises:
-            Closed: The registration is closed.
-        """
-        self._core.beat()
+        self._core.update(metadata, tags, weight).block()
 
     def set_status(self, status: Status, note: str = "") -> None:
         """Set the status by hand; ``passing`` gives it back to the check, and a failing check wins over a better one.
@@ -123,7 +136,7 @@ class Registration:
             InvalidArgument: There is no such status, or the note is too long.
             Closed: The registration is closed.
         """
-        self._core.set_status(status, note)
+        self._core.set_status(status, note).block()
 
     def drain(self) -> None:
         """Say ``draining``: pickers, watches and lookups skip it from now on, while it finishes its calls.
@@ -131,7 +144,7 @@ class Registration:
         Raises:
             Closed: The registration is closed.
         """
-        self._core.drain()
+        self._core.drain().block()
 
     def close(self) -> None:
         """Withdraw the instance if it is still this registration's, then wait out the drain. Twice is fine.
@@ -142,7 +155,7 @@ class Registration:
             Forked: This was made in the parent process.
         """
         try:
-            self._core.close()
+            self._core.close().block()
         finally:
             let_go(self._client)
         if self._told is not None:
@@ -162,7 +175,3 @@ class Registration:
         except Forked:
             # A child leaves the block that its parent entered; the instance is the parent's.
             pass
-
-    def __repr__(self) -> str:
-        instance = self.instance
-        return f"<Registration {instance.service} {instance.id} {self.state}>"

@@ -12,15 +12,15 @@ from callsheet._errors import Error
 from callsheet._log import logger
 
 if TYPE_CHECKING:
-    from callsheet._client import Client
+    from callsheet._connection import Connection
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_clients: weakref.WeakSet[Connection] = weakref.WeakSet()
 _previous: dict[int, Any] = {}
 
 
-def close_on_signals(client: Client) -> None:
+def close_on_signals(client: Connection) -> None:
     """Close `client` when a signal asks this process to end."""
     for number in _SIGNALS:
         current = signal.getsignal(number)
@@ -33,7 +33,36 @@ def close_on_signals(client: Client) -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    _close_all()
+    # Not one that is being closed: a second signal does not wait for what the first one began.
+    clients = [client for client in list(_clients) if not client.closed]
+    # The loop that was interrupted goes on, and closes its clients before the signal does what it does.
+    later = [client for client in clients if client._is_on_this_loop()]
+    for client in clients:
+        if client not in later:
+            _close(client)
+    if not later:
+        _pass_on(number, frame)
+        return
+    left = len(later)
+
+    def ended() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            _pass_on(number, None)
+
+    for client in later:
+        client._close_on_this_loop(ended)
+
+
+def _close(client: Connection) -> None:
+    try:
+        client._close_and_wait()
+    except Error as error:
+        logger.warning("closing %s on a signal: %s", client.source, error)
+
+
+def _pass_on(number: int, frame: FrameType | None) -> None:
     previous = _previous.get(number, signal.SIG_DFL)
     if callable(previous):
         previous(number, frame)
@@ -41,14 +70,3 @@ def _handle(number: int, frame: FrameType | None) -> None:
     # The default action, so that the exit status says which signal it was.
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-
-
-def _close_all() -> None:
-    for client in list(_clients):
-        # Also one that is being closed: a second signal does not wait for what the first one began.
-        if client.closed:
-            continue
-        try:
-            client.close()
-        except Error as error:
-            logger.warning("closing %s on a signal: %s", client.source, error)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    from callsheet._callsheet import Check
 
 # Unions where one Literal would do: stubtest takes an alias with several words for a union, and looks for one.
 Code: TypeAlias = (
@@ -85,6 +88,37 @@ class Options(TypedDict, total=False):
     """How long an empty list that nothing proves is held back. Default: 10 minutes."""
     drain: float | str | None
     """How long closing a registration waits for calls under way. Default: 0."""
+
+
+class Filters(TypedDict, total=False):
+    """Which instances are asked for: those that fit all of these. None is as if not given."""
+
+    tags: Iterable[str] | None
+    """Only instances with all of these tags."""
+    zone: str | None
+    """Only instances in this zone."""
+    version: str | None
+    """Only instances of this version."""
+    metadata: Mapping[str, str] | None
+    """Only instances with all of these pairs."""
+    healthy: bool
+    """False takes instances of every status. Default: True."""
+
+
+class RegisterOptions(TypedDict, total=False):
+    """What `register` takes besides service, port, address and id, as explained there. None is as if not given."""
+
+    scheme: str | None
+    tags: Iterable[str] | None
+    metadata: Mapping[str, str] | None
+    weight: int | None
+    zone: str | None
+    version: str | None
+    ttl: float | None
+    check: Check | None
+    ready: bool
+    wait_for_port: bool
+    drain: float | None
 
 
 class Stats(TypedDict):
