@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callsheet::Outcome;
-use pyo3::exceptions::{PyException, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::argument::seconds;
@@ -182,6 +182,10 @@ impl Pick {
     #[pyo3(signature = (ok=true, error=None))]
     fn done(&mut self, ok: bool, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let outcome = match error {
+            Some(error) if !error.is_instance_of::<PyBaseException>() => {
+                let kind = error.get_type().name()?;
+                return Err(PyTypeError::new_err(format!("error must be an exception, not {kind}")));
+            }
             Some(error) => outcome(error.get_type().as_any())?,
             None => Outcome::from(ok),
         };

@@ -220,6 +220,9 @@ impl Changes {
 const IDLE: Duration = Duration::from_secs(300);
 /// Time between two looks for such.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Most snapshots that are kept; beyond that the half that was asked for longest ago is let go, which costs converting it
+/// anew.
+const MOST: usize = 4096;
 
 /// The latest snapshot of each service and filter that a client has given out.
 pub(crate) struct Snapshots {
@@ -228,19 +231,19 @@ pub(crate) struct Snapshots {
 }
 
 struct Latest {
-    services: HashMap<String, Vec<Entry>>,
+    services: HashMap<String, HashMap<Filter, Entry>>,
+    count: usize,
     swept: Instant,
 }
 
 struct Entry {
-    filter: Filter,
     snapshot: Py<Snapshot>,
     used: Instant,
 }
 
 impl Snapshots {
     pub(crate) fn new() -> Self {
-        let latest = Latest { services: HashMap::new(), swept: Instant::now() };
+        let latest = Latest { services: HashMap::new(), count: 0, swept: Instant::now() };
         Snapshots { instances: Arc::default(), latest: Mutex::new(latest) }
     }
 
@@ -276,14 +279,18 @@ impl Snapshots {
 
     /// Lets go of everything, at the latest when the client is closed.
     pub(crate) fn clear(&self) {
-        let services = std::mem::take(&mut self.lock().services);
+        let services = {
+            let mut latest = self.lock();
+            latest.count = 0;
+            std::mem::take(&mut latest.services)
+        };
         drop(services);
     }
 }
 
 impl Latest {
     fn entry(&mut self, service: &str, filter: &Filter) -> Option<&mut Entry> {
-        self.services.get_mut(service)?.iter_mut().find(|entry| entry.filter == *filter)
+        self.services.get_mut(service)?.get_mut(filter)
     }
 
     /// Remembers `object` as the latest. What it returns is to be dropped after the lock is released, for a destructor
@@ -291,28 +298,40 @@ impl Latest {
     fn put(&mut self, filter: &Filter, object: &Bound<'_, Snapshot>) -> Vec<Entry> {
         let mut gone = self.sweep();
         let core = &object.get().core;
-        let fresh =
-            || Entry { filter: filter.clone(), snapshot: object.clone().unbind(), used: Instant::now() };
-        let entries = self.services.entry(core.service().to_owned()).or_default();
-        match entries.iter_mut().find(|entry| entry.filter == *filter) {
+        let entry = Entry { snapshot: object.clone().unbind(), used: Instant::now() };
+        match self.entry(core.service(), filter) {
             // The reader of a watch may be slower than a lookup was.
-            Some(entry) if entry.snapshot.get().core.revision() > core.revision() => {}
-            Some(entry) => gone.push(std::mem::replace(entry, fresh())),
-            None => entries.push(fresh()),
+            Some(known) if known.snapshot.get().core.revision() > core.revision() => gone.push(entry),
+            Some(known) => gone.push(std::mem::replace(known, entry)),
+            None => {
+                self.services.entry(core.service().to_owned()).or_default().insert(filter.clone(), entry);
+                self.count += 1;
+            }
         }
         gone
     }
 
     fn sweep(&mut self) -> Vec<Entry> {
+        if self.count >= MOST {
+            let mut uses: Vec<_> =
+                self.services.values().flat_map(HashMap::values).map(|entry| entry.used).collect();
+            let middle = *uses.select_nth_unstable(MOST / 2).1;
+            return self.let_go(|entry| entry.used <= middle);
+        }
         if self.swept.elapsed() < SWEEP {
             return Vec::new();
         }
         self.swept = Instant::now();
-        let mut idle = Vec::new();
+        self.let_go(|entry| entry.used.elapsed() >= IDLE)
+    }
+
+    fn let_go(&mut self, unused: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let mut gone = Vec::new();
         self.services.retain(|_, entries| {
-            idle.extend(entries.extract_if(.., |entry| entry.used.elapsed() >= IDLE));
+            gone.extend(entries.extract_if(|_, entry| unused(entry)).map(|(_, entry)| entry));
             !entries.is_empty()
         });
-        idle
+        self.count -= gone.len();
+        gone
     }
 }

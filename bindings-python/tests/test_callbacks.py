@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import queue
 import threading
 import time
 import weakref
@@ -176,20 +177,52 @@ def test_the_thread_ends_with_the_client(memory: Memory) -> None:
     assert not thread.is_alive()
 
 
-def test_a_client_that_nobody_holds_goes_with_its_thread(memory: Memory) -> None:
-    client = callsheet.connect(memory.url)
+def test_a_client_that_nobody_holds_goes_with_its_thread_once_nothing_is_subscribed(memory: Memory) -> None:
+    seen: queue.Queue[int] = queue.Queue()
     before = set(threading.enumerate())
-    stop = client.on_change("billing", lambda s: None)
-    (thread,) = set(threading.enumerate()) - before
-    gone = weakref.ref(client)
-    del client
+
+    class Program:
+        def __init__(self) -> None:
+            self.client = callsheet.connect(memory.url)
+            self.stop = self.client.on_change("billing", self.changed)
+
+        def changed(self, snapshot: callsheet.Snapshot) -> None:
+            seen.put(len(snapshot))
+
+    def subscribed() -> callsheet.Subscription:
+        return callsheet.connect(memory.url).on_change("billing", lambda snapshot: seen.put(len(snapshot)))
+
+    # Whatever a function closes over, dropping the rest does not stop it.
+    stops = [subscribed(), Program().stop]
     gc.collect()
-    assert gone() is None
-    # The subscription is a way to the callbacks, not to the client.
-    del stop
+    assert [seen.get(timeout=10) for _ in stops] == [0, 0]
+    memory.put(callsheet.Instance("billing", "h", 1))
+    assert [seen.get(timeout=10) for _ in stops] == [1, 1]
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 2
+    for stop in stops:
+        stop.close()
+        assert repr(stop) == "<Subscription closed>"
+    del stop, stops
     gc.collect()
-    thread.join(10)
-    assert not thread.is_alive()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_thread_that_cannot_start_is_an_error_and_tried_again(
+    client: callsheet.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(callsheet.Internal, match="ulimit -u"):
+            client.on_change("billing", lambda snapshot: None)
+    called = threading.Event()
+    client.on_change("billing", lambda snapshot: called.set())
+    assert called.wait(10)
 
 
 def test_what_a_callback_holds_goes_after_it_is_stopped(client: callsheet.Client) -> None:

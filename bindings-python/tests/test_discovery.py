@@ -110,11 +110,8 @@ def test_unchanged_instances_are_the_same_objects(client: callsheet.Client, memo
         assert not after.changes_since(after)
         # Another verb and another filter, the same objects.
         assert client.lookup("billing", version="")[0] is after[0]
-        assert (
-            client.picker("billing").pick().instance
-            is client.lookup("billing").get(client.picker("billing").pick().id)
-            or True
-        )
+        picked = client.picker("billing").pick()
+        assert picked.instance is client.lookup("billing").get(picked.id)
 
 
 def test_a_snapshot_is_converted_once(client: callsheet.Client, memory: Memory) -> None:
@@ -321,3 +318,12 @@ def test_ten_thousand_instances(client: callsheet.Client, memory: Memory) -> Non
         after = list(next(watch))
     assert sum(a is b for a, b in zip(before, after, strict=True)) == 9_999
     gc.collect()
+
+
+def test_the_snapshots_that_are_kept_are_bounded(client: callsheet.Client, memory: Memory) -> None:
+    memory.put(instance("billing", 1))
+    kept = client.lookup("billing")
+    refs = [weakref.ref(client.lookup(f"service-{number}")) for number in range(6000)]
+    gc.collect()
+    assert sum(ref() is not None for ref in refs) <= 4096
+    assert client.lookup("billing")[0] is kept[0], "an instance that is held is not converted again"

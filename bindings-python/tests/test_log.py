@@ -24,6 +24,7 @@ def test_the_level_is_the_loggers(memory: Memory, caplog: pytest.LogCaptureFixtu
         client.register("billing", 80)
         client.lookup("billing")
         client.close()
+        assert any(record.levelno == logging.DEBUG for record in caplog.records)
         # The next client takes the level that holds now.
     with caplog.at_level(logging.ERROR, "callsheet"):
         caplog.clear()

@@ -5,6 +5,7 @@ import errno
 import socket
 import threading
 import urllib.error
+from typing import Any
 
 import pytest
 
@@ -236,3 +237,78 @@ def test_a_picker_is_for_many_threads(picker: callsheet.Picker) -> None:
     for thread in threads:
         thread.join(30)
     assert len(picked) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({"attempts": 0}, callsheet.InvalidArgument),
+        ({"attempts": -5}, callsheet.InvalidArgument),
+        ({"attempts": True}, TypeError),
+        ({"attempts": 1.5}, TypeError),
+        ({"attempts": "2"}, TypeError),
+        ({"attempts": None}, TypeError),
+        ({"retry_on": [ValueError]}, TypeError),
+        ({"retry_on": int}, TypeError),
+        ({"retry_on": (ValueError, 5)}, TypeError),
+    ],
+)
+def test_bad_arguments_of_call_are_refused_before_anything_is_called(
+    picker: callsheet.Picker, arguments: dict[str, Any], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind, match=r"attempts|retry_on"):
+        picker.call(lambda pick: pytest.fail("it was called"), **arguments)
+
+
+@pytest.mark.parametrize("error", [ValueError, "boom", 5])
+def test_what_is_no_exception_is_not_reported(picker: callsheet.Picker, error: Any) -> None:
+    with picker.pick() as pick, pytest.raises(TypeError, match="must be an exception"):
+        pick.done(error=error)
+
+
+class ConnectTimeout(TimeoutError):
+    """As of requests and httpx."""
+
+
+class GroupOfErrors(Exception):
+    """What an `ExceptionGroup` looks like, which Python 3.10 lacks."""
+
+    def __init__(self, *exceptions: Exception) -> None:
+        super().__init__("several")
+        self.exceptions = exceptions
+
+
+@pytest.mark.parametrize(
+    ("error", "another"),
+    [
+        (ConnectTimeout(), True),
+        (TimeoutError(), False),
+        (GroupOfErrors(ConnectionRefusedError(), ConnectTimeout()), True),
+        (GroupOfErrors(ConnectionRefusedError(), ConnectionResetError()), False),
+    ],
+)
+def test_failures_to_connect_by_other_names(
+    picker: callsheet.Picker, error: Exception, another: bool
+) -> None:
+    calls: list[str] = []
+
+    def f(pick: callsheet.Pick) -> None:
+        calls.append(pick.id)
+        raise error
+
+    with pytest.raises(type(error)):
+        picker.call(f, attempts=2)
+    assert len(set(calls)) == (2 if another else 1)
+
+
+def test_when_all_have_gone_the_last_failure_is_raised(client: callsheet.Client, memory: Memory) -> None:
+    memory.put(instance("gone", 1))
+    picker = client.picker("gone")
+
+    def f(pick: callsheet.Pick) -> None:
+        memory.delete("gone", pick.id)
+        eventually(lambda: len(picker) == 0)
+        raise ConnectionRefusedError("as it went")
+
+    with pytest.raises(ConnectionRefusedError, match="as it went"):
+        picker.call(f, attempts=2)

@@ -36,6 +36,24 @@ threading.Event().wait(20)
     assert done.stdout.endswith("closed\n")
 
 
+def test_handlers_that_call_each_other_in_a_chain_each_run_once() -> None:
+    script = """
+client.close_on_signals()
+before = signal.getsignal(signal.SIGTERM)
+def handler(number, frame):
+    say("mine")
+    before(number, frame)
+signal.signal(signal.SIGTERM, handler)
+other = callsheet.connect("memory:signals")
+other.close_on_signals()
+os.kill(os.getpid(), signal.SIGTERM)
+threading.Event().wait(20)
+"""
+    done = run_script(START + script)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["closed", "mine"]
+
+
 def test_ctrl_c_raises_after_closing() -> None:
     script = """
 client.close_on_signals()

@@ -8,12 +8,14 @@ A provider says who it is and where it can be reached::
 
 A consumer finds it, follows it and picks an instance to call::
 
-    with callsheet.connect("etcd://127.0.0.1:2379") as client:
+    with callsheet.connect() as client:
         picker = client.picker("billing")
         with picker.pick() as pick:
             requests.get(f"{pick.url}/invoices")
 
-The registry is chosen by the URL alone: ``etcd://``, ``consul://``, ``local:`` for one machine, ``memory:`` for tests.
+The registry is chosen by the URL alone: ``local:`` for the processes of one machine, ``memory:`` for tests.
+`callsheet.aio`
+has the same for asyncio.
 """
 
 from collections.abc import Sequence as _Sequence

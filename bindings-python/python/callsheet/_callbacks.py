@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from callsheet._errors import Forked, Timeout
+from callsheet._errors import Forked, Internal, Timeout
 from callsheet._log import logger
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ CLOSE: Final = 5.0
 
 # With their numbers, which are all that the core knows of them.
 _Functions = dict[int, Callable[[Any], object]]
+
+# Those with a function that may be called: dropping a subscription does not stop it, nor does dropping its client.
+_subscribed: set[Callbacks] = set()
 
 
 class Functions:
@@ -58,7 +61,10 @@ class Functions:
         try:
             self._core.dispatcher().cancel(id, limit)
         finally:
-            self._functions.pop(number, None)
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        self._functions.pop(number, None)
 
 
 class Callbacks(Functions):
@@ -88,7 +94,8 @@ class Callbacks(Functions):
             finally:
                 if state == "closed":
                     told.set()
-                    self._states.pop(told, None)
+                    if (subscription := self._states.pop(told, None)) is not None:
+                        self._forget(subscription._number)
 
         subscribe = functools.partial(self._core.subscribe_states, registration)
         subscription = StatesSubscription(self, *self._subscribe(tell, subscribe), told)
@@ -96,6 +103,18 @@ class Callbacks(Functions):
         if told.is_set():
             self._states.pop(told, None)
         return subscription
+
+    def _subscribe(
+        self, function: Callable[[Any], object], subscribe: Callable[[int], int]
+    ) -> tuple[int, int]:
+        subscribed = super()._subscribe(function, subscribe)
+        _subscribed.add(self)
+        return subscribed
+
+    def _forget(self, number: int) -> None:
+        super()._forget(number)
+        if not self._functions:
+            _subscribed.discard(self)
 
     def _start(self) -> None:
         if self._threads:
@@ -105,9 +124,14 @@ class Callbacks(Functions):
         arguments = (dispatcher, self._functions, weakref.ref(self._core))
         thread = threading.Thread(target=_serve, args=arguments, name="callsheet-callbacks", daemon=True)
         # Without a lock, which a fork could leave locked; of two threads that get here one wins.
-        if self._threads.setdefault("one", thread) is thread:
-            self._dispatcher = dispatcher
+        if self._threads.setdefault("one", thread) is not thread:
+            return
+        self._dispatcher = dispatcher
+        try:
             thread.start()
+        except RuntimeError as error:
+            del self._threads["one"]
+            raise Internal("can't start the callback thread (see `ulimit -u`)") from error
 
     def on_this_thread(self) -> bool:
         return threading.current_thread() in self._threads.values()
@@ -120,6 +144,7 @@ class Callbacks(Functions):
             self._core.dispatcher().close(max(end - time.monotonic(), 0.5))
         finally:
             self._functions.clear()
+            _subscribed.discard(self)
             # Nobody is told any more, and another thread that closes at the same time must not wait for it.
             for subscription in list(self._states.values()):
                 subscription.told.set()
@@ -190,6 +215,13 @@ class Subscription:
             logger.warning("stopping a callback: %s", late)
         except Forked:
             pass
+
+    def __repr__(self) -> str:
+        return (
+            "<Subscription closed>"
+            if self._number not in self._callbacks._functions
+            else "<Subscription open>"
+        )
 
 
 class StatesSubscription(Subscription):

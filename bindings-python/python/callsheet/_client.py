@@ -341,6 +341,9 @@ class Client(Connection):
         failure: Error | None = None
         try:
             self._core.close().block()
+        except Forked:
+            # Nothing here is this process's to wait for.
+            raise
         except Error as error:
             failure = error
         _exit.let_go(self)

@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from callsheet import _callsheet, _log
@@ -15,7 +16,25 @@ if TYPE_CHECKING:
 
 _LIMIT = 1.0
 
-_clients: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+class Clients:
+    """Clients that somebody else holds. Other threads may add one while it is read, which a `WeakSet` does not bear."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, weakref.ref[Connection]] = {}
+
+    def add(self, client: Connection) -> None:
+        """Know `client` as long as it is held."""
+        number, known = id(client), self._known
+        known[number] = weakref.ref(client, lambda gone: known.pop(number, None))
+
+    def __iter__(self) -> Iterator[Connection]:
+        for known in list(self._known.values()):
+            if (client := known()) is not None:
+                yield client
+
+
+_clients = Clients()
 # Clients with a registration. A registration lasts until it is closed, also past the function that made it; a client
 # that was dropped before the program ends would leave its instances behind.
 _registered: set[Connection] = set()
@@ -56,7 +75,7 @@ def _has_registrations(client: Connection) -> bool:
 @atexit.register
 def _close_all() -> None:
     # A client that was made before a fork counts as closed in the child: it is not the child's to close.
-    cores = [client._core for client in list(_clients) if not client._core.is_closed]
+    cores = [client._core for client in _clients if not client._core.is_closed]
     if cores:
         _callsheet.close_all(cores, _LIMIT)
     _log.flush()

@@ -129,7 +129,9 @@ def _unconnected(error: BaseException, handled: BaseException | None) -> bool:
         if id(error) in seen:
             continue
         seen.add(id(error))
-        if isinstance(error, socket.gaierror) or _CONNECT_TIMEOUTS & {kind.__name__ for kind in type(error).__mro__}:
+        if isinstance(error, socket.gaierror) or _CONNECT_TIMEOUTS & {
+            kind.__name__ for kind in type(error).__mro__
+        }:
             return True
         parts = getattr(error, "exceptions", ())  # of an exception group
         if parts and all(_unconnected(part, handled) for part in parts):

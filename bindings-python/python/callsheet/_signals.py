@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
-import weakref
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from callsheet._errors import Error
+from callsheet._exit import Clients
 from callsheet._log import logger
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_clients: weakref.WeakSet[Connection] = weakref.WeakSet()
-_previous: dict[int, Any] = {}
+_clients = Clients()
 
 
 def close_on_signals(client: Connection) -> None:
@@ -25,23 +25,23 @@ def close_on_signals(client: Connection) -> None:
     for number in _SIGNALS:
         current = signal.getsignal(number)
         # An ignored signal stays ignored. None is a handler that Python did not set and could not call.
-        if current in (signal.SIG_IGN, None) or current is _handle:
+        if current in (signal.SIG_IGN, None) or getattr(current, "func", None) is _handle:
             continue
-        signal.signal(number, _handle)
-        _previous[number] = current
+        # Each with the handler before it: one that the program set meanwhile may itself call an earlier one of ours.
+        signal.signal(number, functools.partial(_handle, current))
     _clients.add(client)
 
 
-def _handle(number: int, frame: FrameType | None) -> None:
+def _handle(previous: Any, number: int, frame: FrameType | None) -> None:
     # Not one that is being closed: a second signal does not wait for what the first one began.
-    clients = [client for client in list(_clients) if not client.closed]
+    clients = [client for client in _clients if not client.closed]
     # The loop that was interrupted goes on, and closes its clients before the signal does what it does.
     later = [client for client in clients if client._is_on_this_loop()]
     for client in clients:
         if client not in later:
             _close(client)
     if not later:
-        _pass_on(number, frame)
+        _pass_on(previous, number, frame)
         return
     left = len(later)
 
@@ -49,7 +49,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
         nonlocal left
         left -= 1
         if not left:
-            _pass_on(number, None)
+            _pass_on(previous, number, None)
 
     for client in later:
         client._close_on_this_loop(ended)
@@ -62,8 +62,7 @@ def _close(client: Connection) -> None:
         logger.warning("closing %s on a signal: %s", client.source, error)
 
 
-def _pass_on(number: int, frame: FrameType | None) -> None:
-    previous = _previous.get(number, signal.SIG_DFL)
+def _pass_on(previous: Any, number: int, frame: FrameType | None) -> None:
     if callable(previous):
         previous(number, frame)
         return

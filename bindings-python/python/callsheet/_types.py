@@ -60,7 +60,9 @@ class Options(TypedDict, total=False):
     token_file: Path | None
     """A file with the token, read again when the registry refuses."""
     username: str | None
+    """The user to authenticate as."""
     password: str | None
+    """The user's password."""
     ca: Path | None
     """Certificates to trust, a PEM file."""
     cert: Path | None
@@ -76,6 +78,7 @@ class Options(TypedDict, total=False):
     prefix: str | None
     """Under which keys instances are written. Default: ``/services/``."""
     datacenter: str | None
+    """The datacenter to ask, on Consul. Default: the agent's own."""
     fallback: Sequence[str] | str | None
     """URLs of registries to ask while this one cannot be read."""
     cache_dir: Path | None
