@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use callsheet::host::{Outbox, Owned};
 use pyo3::prelude::*;
@@ -30,8 +31,13 @@ enum Bell {
 #[derive(Default)]
 struct Heard {
     rung: bool,
+    /// Rung, and the loop has not looked since.
+    unheard: bool,
     ended: bool,
 }
+
+/// How often a loop that was called and does not look is called again, which is how one that was closed is noticed.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Bell {
     fn thread() -> Self {
@@ -53,7 +59,7 @@ impl Bell {
         ))
     }
 
-    fn ring(&self, ended: bool) {
+    fn ring(&self) {
         match self {
             #[cfg(unix)]
             Bell::Descriptor { ours, .. } => {
@@ -63,10 +69,16 @@ impl Bell {
             }
             Bell::Thread { heard, changed } => {
                 let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                heard.rung = true;
-                heard.ended |= ended;
+                (heard.rung, heard.unheard) = (true, true);
                 changed.notify_all();
             }
+        }
+    }
+
+    fn end(&self) {
+        if let Bell::Thread { heard, changed } = self {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+            changed.notify_all();
         }
     }
 
@@ -79,7 +91,9 @@ impl Bell {
                 // Empty when the loop looks without having been rung for.
                 let _ = (&*loops).read(&mut [0; 64]);
             }
-            Bell::Thread { .. } => {}
+            Bell::Thread { heard, .. } => {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).unheard = false;
+            }
         }
     }
 
@@ -96,11 +110,23 @@ impl Bell {
             #[cfg(unix)]
             Bell::Descriptor { .. } => false,
             Bell::Thread { heard, changed } => {
-                let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                let waited = changed.wait_while(heard, |heard| !heard.rung);
-                let mut heard = waited.unwrap_or_else(PoisonError::into_inner);
-                heard.rung = false;
-                !std::mem::take(&mut heard.ended)
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                while !heard.rung && !heard.ended {
+                    if !heard.unheard {
+                        heard = changed.wait(heard).unwrap_or_else(PoisonError::into_inner);
+                        continue;
+                    }
+                    let (guard, waited) =
+                        changed.wait_timeout(heard, AGAIN).unwrap_or_else(PoisonError::into_inner);
+                    heard = guard;
+                    if waited.timed_out() {
+                        break;
+                    }
+                }
+                let ended = std::mem::take(&mut heard.ended);
+                // What rang is for the thread that comes after this one, if one does.
+                heard.rung &= ended;
+                !ended
             }
         }
     }
@@ -149,7 +175,7 @@ impl Wakes {
         let bell = if descriptor { Bell::descriptor()? } else { Bell::thread() };
         let bell = Arc::new(bell);
         let rung = bell.clone();
-        let numbers = Owned::new(Outbox::new(move || rung.ring(false)));
+        let numbers = Owned::new(Outbox::new(move || rung.ring()));
         Ok(Wakes { numbers, bell: Owned::new(bell), next: AtomicU64::new(1) })
     }
 
@@ -173,7 +199,7 @@ impl Wakes {
     /// The thread that waits has nothing to wait for any more.
     fn end(&self) {
         if let Ok(bell) = self.bell.get() {
-            bell.ring(true);
+            bell.end();
         }
     }
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import runpy
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -46,3 +48,33 @@ def test_provider_and_consumer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "paid\npaid\n" in printed
     assert "1 live" in printed
     assert printed.rstrip().splitlines()[-1].endswith("[]")
+
+
+def test_provider_and_consumer_on_asyncio(tmp_path: Path) -> None:
+    """Each in a process of its own."""
+    environment = {**os.environ, "CALLSHEET_URL": f"local://{tmp_path}/registry.db"}
+
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-X", "dev", str(EXAMPLES / name)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    with start("aio_provider.py") as provider, start("aio_consumer.py") as consumer:
+        try:
+            assert provider.stdout is not None
+            assert consumer.stdout is not None
+            assert provider.stdout.readline().startswith("serving http://127.0.0.1:")
+            seen = [consumer.stdout.readline() for _ in range(4)]
+            provider.send_signal(signal.SIGTERM)
+            output, complaints = consumer.communicate(timeout=30)
+            seen += output.splitlines(keepends=True)
+            assert complaints == ""
+            assert provider.wait(30) == consumer.returncode == 0
+        finally:
+            provider.kill()
+            consumer.kill()
+        assert provider.stderr is not None
+        assert provider.stderr.read() == ""
+    assert "{'team': 'pay'}" in seen[0]
+    assert seen[1:3] == ["paid\n", "paid\n"]
+    assert seen[-1].endswith("[]\n")
