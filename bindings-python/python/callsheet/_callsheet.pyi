@@ -316,7 +316,7 @@ class Picker:
         """A first instance, waited for as long as one request may take unless a timeout says otherwise."""
 
     def pick_other(self, tried: list[str]) -> Pick:
-        """Another instance than the one with the id `tried`, where there is another."""
+        """Another instance than those whose ids are in `tried`, where there is another."""
 
     def __len__(self) -> int: ...
     def __bool__(self) -> Literal[True]: ...

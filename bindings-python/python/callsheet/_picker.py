@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from callsheet import _callsheet
 from callsheet._errors import InvalidArgument, NoInstances
@@ -108,7 +108,7 @@ class Tries:
         return bool(self._retry_on(error))
 
 
-def _check(attempts: object, retry_on: object) -> None:
+def _check(attempts: object, retry_on: Any) -> None:
     if not isinstance(attempts, int) or isinstance(attempts, bool):
         raise TypeError(f"attempts must be an int, not {type(attempts).__name__}")
     if attempts < 1:
