@@ -321,9 +321,9 @@ def test_ten_thousand_instances(client: callsheet.Client, memory: Memory) -> Non
 
 
 def test_the_snapshots_that_are_kept_are_bounded(client: callsheet.Client, memory: Memory) -> None:
-    refs = []
-    for number in range(6000):
-        memory.put(instance(f"service-{number}", 1))
-        refs.append(weakref.ref(client.lookup(f"service-{number}")[0]))
+    names = [f"service-{number}" for number in range(6000)]
+    for name in names:
+        memory.put(instance(name, 1))
+    refs = [weakref.ref(client.lookup(name)[0]) for name in names]
     gc.collect()
     assert 2048 <= sum(ref() is not None for ref in refs) <= 4096
