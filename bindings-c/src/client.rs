@@ -1,10 +1,10 @@
 //! The client: how it is connected, what it is asked, how it is closed.
 
 use std::ffi::{CString, c_char};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::Poll;
 use std::thread::ThreadId;
+use std::time::Instant;
 
 use callsheet::host::Owned;
 use callsheet::{Code, Error, Filter, OptionValue, Options as CoreOptions, Result, Snapshot, block_on};
@@ -62,9 +62,12 @@ impl Client {
 
     async fn close(&self, caller: ThreadId) -> Result<()> {
         let shared = self.shared()?;
-        let closed = both(self.core.close(), shared.callbacks.close(caller, CLOSE)).await;
+        let began = Instant::now();
+        let withdrawn = self.core.close().await;
+        // After the last states were told, and within the bound of the whole.
+        let quiet = shared.callbacks.close(caller, CLOSE.saturating_sub(began.elapsed())).await;
         shared.events.end();
-        closed
+        withdrawn.and(quiet)
     }
 }
 
@@ -75,29 +78,6 @@ impl Drop for Client {
             shared.callbacks.end();
         }
     }
-}
-
-/// Both at once, so that they share one bound; the first failure.
-async fn both(
-    one: impl Future<Output = Result<()>> + Send,
-    other: impl Future<Output = Result<()>> + Send,
-) -> Result<()> {
-    let (mut one, mut other) = (Box::pin(one), Box::pin(other));
-    let (mut first, mut second) = (None, None);
-    poll_fn(|context| {
-        if first.is_none() && let Poll::Ready(result) = one.as_mut().poll(context) {
-            first = Some(result);
-        }
-        if second.is_none() && let Poll::Ready(result) = other.as_mut().poll(context) {
-            second = Some(result);
-        }
-        match (first.is_some(), second.is_some()) {
-            (true, true) => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
-    })
-    .await;
-    first.unwrap_or(Ok(())).and(second.unwrap_or(Ok(())))
 }
 
 /// How to connect. Begin with `CALLSHEET_CONNECT_OPTIONS_INIT`; what is left as it is comes from the URL's query, the

@@ -183,9 +183,7 @@ pub unsafe extern "C" fn callsheet_pick_within(
     error: *mut *mut callsheet_error_t,
 ) -> callsheet_code {
     // SAFETY: as the caller promises.
-    unsafe {
-        picked(pick, error, || block_on(given("picker", picker)?.core.pick_within(wait(timeout_ms))))
-    }
+    unsafe { picked(pick, error, || block_on(given("picker", picker)?.core.pick_within(wait(timeout_ms)))) }
 }
 
 /// Begins `callsheet_pick_within`; take its answer with `callsheet_call_take_pick`.

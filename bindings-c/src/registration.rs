@@ -186,9 +186,9 @@ unsafe fn check(options: *const callsheet_check_options_t) -> Result<Check> {
         let interval = duration(options.interval_ms);
         let mut check = match options.kind {
             1 => Check::ttl(),
-            2 => Check::heartbeat(
-                interval.ok_or_else(|| invalid("a heartbeat check takes interval_ms: how long may be between two"))?,
-            ),
+            2 => Check::heartbeat(interval.ok_or_else(|| {
+                invalid("a heartbeat check takes interval_ms: how long may be between two")
+            })?),
             3 => match (text("address", options.address)?, options.port) {
                 (None, -1) => Check::tcp(),
                 (Some(address), port) if port != -1 => Check::tcp_target(address, check_port(port)?),
@@ -527,7 +527,11 @@ pub unsafe extern "C" fn callsheet_registration_ready_begin(
             let registration = given("registration", registration)?;
             let limit = wait(timeout_ms);
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.ready(limit).await.map(|()| Answer::Done) })
+            begin.run(
+                &registration.client,
+                tag,
+                async move { core.ready(limit).await.map(|()| Answer::Done) },
+            )
         })
     }
 }
@@ -577,7 +581,9 @@ pub unsafe extern "C" fn callsheet_registration_wait_begin(
             let registration = given("registration", registration)?;
             let (state, limit) = (read_state(state)?, wait(timeout_ms));
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.wait(state, limit).await.map(|()| Answer::Done) })
+            begin.run(&registration.client, tag, async move {
+                core.wait(state, limit).await.map(|()| Answer::Done)
+            })
         })
     }
 }
@@ -624,7 +630,11 @@ pub unsafe extern "C" fn callsheet_registration_update_begin(
             let registration = given("registration", registration)?;
             let changes = changeset(changes)?;
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.update(changes).await.map(|()| Answer::Done) })
+            begin.run(
+                &registration.client,
+                tag,
+                async move { core.update(changes).await.map(|()| Answer::Done) },
+            )
         })
     }
 }
@@ -673,7 +683,9 @@ pub unsafe extern "C" fn callsheet_registration_set_status_begin(
             let registration = given("registration", registration)?;
             let (status, note) = (self::status(status)?, text("note", note)?.unwrap_or_default().to_owned());
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.set_status(status, &note).await.map(|()| Answer::Done) })
+            begin.run(&registration.client, tag, async move {
+                core.set_status(status, &note).await.map(|()| Answer::Done)
+            })
         })
     }
 }
@@ -693,7 +705,7 @@ pub unsafe extern "C" fn callsheet_registration_drain(
     unsafe {
         answer(error, || {
             let core = &given("registration", registration)?.core;
-            
+
             block_on(core.drain())
         })
     }
@@ -715,7 +727,7 @@ pub unsafe extern "C" fn callsheet_registration_drain_begin(
         answer(error, || {
             let begin = Begin::new(call)?;
             let registration = given("registration", registration)?;
-            
+
             let core = registration.core.clone();
             begin.run(&registration.client, tag, async move { core.drain().await.map(|()| Answer::Done) })
         })
@@ -738,7 +750,7 @@ pub unsafe extern "C" fn callsheet_registration_close(
     unsafe {
         answer(error, || {
             let core = &given("registration", registration)?.core;
-            
+
             block_on(core.close())
         })
     }
@@ -760,7 +772,7 @@ pub unsafe extern "C" fn callsheet_registration_close_begin(
         answer(error, || {
             let begin = Begin::new(call)?;
             let registration = given("registration", registration)?;
-            
+
             let core = registration.core.clone();
             begin.run(&registration.client, tag, async move { core.close().await.map(|()| Answer::Done) })
         })
