@@ -9,7 +9,9 @@ use std::time::Instant;
 use callsheet::host::Owned;
 use callsheet::{Code, Error, Filter, OptionValue, Options as CoreOptions, Result, Snapshot, block_on};
 
-use crate::boundary::{Out, answer, answer_unless, free, given, quiet, required, text, wait, writable};
+use crate::boundary::{
+    Out, answer, answer_unless, duration, free, given, quiet, required, text, wait, writable,
+};
 use crate::call::{Answer, Begin, callsheet_call_t};
 use crate::callbacks::{CLOSE, Callbacks, serve};
 use crate::error::{c_string, callsheet_code, callsheet_error_t};
@@ -113,7 +115,7 @@ pub struct callsheet_connect_options_t {
     pub fallback: *const *const c_char,
     /// How many of them.
     pub fallback_len: usize,
-    /// Time that one request may take, in milliseconds. Negative: not given, as for every number here. Default: 5000.
+    /// Time that one request may take, in milliseconds. -1: not given, as for every number here. Default: 5000.
     pub timeout_ms: i64,
     /// How long the registry keeps registrations without hearing of them, 1000 to 86400000. Default: 10000.
     pub ttl_ms: i64,
@@ -198,11 +200,11 @@ unsafe fn connect_options(options: *const callsheet_connect_options_t) -> Result
             ("empty_hold", given.empty_hold_ms),
             ("cache_max_age", given.cache_max_age_ms),
         ] {
-            if let Some(duration) = crate::boundary::duration(milliseconds) {
+            if let Some(duration) = duration(name, milliseconds)? {
                 read.set(name, duration.into())?;
             }
         }
-        if given.cache_size >= 0 {
+        if given.cache_size != -1 {
             read.set("cache_size", (given.cache_size as f64).into())?;
         }
     }
