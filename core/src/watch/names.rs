@@ -251,6 +251,13 @@ mod tests {
     use std::task::Waker;
 
     #[test]
+    fn watches_that_come_and_go_leave_nothing() {
+        let shared = Shared::new();
+        (0..1000).for_each(|_| drop(shared.subscribe()));
+        assert!(shared.lock().subscribers.len() < 10);
+    }
+
+    #[test]
     fn who_subscribes_while_it_ends_is_told() {
         let shared = Shared::new();
         shared.publish(vec!["billing".into()]);
