@@ -179,7 +179,8 @@ impl<C: Send + Sync + 'static> Dispatcher<C> {
                         let callback = subscription.callback.clone();
                         state.running = Some((id, std::thread::current().id()));
                         drop(state);
-                        return Poll::Ready(Some(Job { callback, event, bell, shared: self.0.clone() }));
+                        let running = Running { bell, shared: self.0.clone() };
+                        return Poll::Ready(Some(Job { callback, event, running }));
                     }
                     Poll::Ready(None) => state.subscriptions.remove(&id),
                 }
@@ -258,6 +259,12 @@ pub struct Job<C: Send + Sync + 'static> {
     pub callback: Arc<C>,
     /// What to call it with.
     pub event: Event,
+    // The last field: a callback whose subscription has ended is dropped before `close` returns.
+    running: Running<C>,
+}
+
+/// A callback that runs, until this is dropped.
+struct Running<C: Send + Sync + 'static> {
     bell: Arc<Bell<C>>,
     shared: Arc<Shared<C>>,
 }
@@ -265,12 +272,12 @@ pub struct Job<C: Send + Sync + 'static> {
 impl<C: Send + Sync + 'static> Job<C> {
     /// Whether the subscription has ended since the job was handed out: then the callback is not to be called.
     pub fn is_cancelled(&self) -> bool {
-        let state = self.shared.lock();
-        state.closed || !state.subscriptions.contains_key(&self.bell.id)
+        let state = self.running.shared.lock();
+        state.closed || !state.subscriptions.contains_key(&self.running.bell.id)
     }
 }
 
-impl<C: Send + Sync + 'static> Drop for Job<C> {
+impl<C: Send + Sync + 'static> Drop for Running<C> {
     fn drop(&mut self) {
         self.shared.lock().running = None;
         self.shared.finished.notify_waiters();

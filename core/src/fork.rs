@@ -90,7 +90,7 @@ impl<T> Drop for Owned<T> {
 }
 
 /// A process-wide value that each process makes for itself on first use. The parent's is leaked in a child.
-pub(crate) struct PerProcess<T: 'static> {
+pub struct PerProcess<T: 'static> {
     cell: AtomicPtr<Made<T>>,
     make: fn() -> T,
 }
@@ -101,7 +101,8 @@ struct Made<T> {
 }
 
 impl<T: Send + Sync> PerProcess<T> {
-    pub(crate) const fn new(make: fn() -> T) -> Self {
+    /// One that `make` makes.
+    pub const fn new(make: fn() -> T) -> Self {
         PerProcess { cell: AtomicPtr::new(std::ptr::null_mut()), make }
     }
 }

@@ -1,10 +1,13 @@
 //! One reachable process of a service, its status, and the limits that hold on every registry alike.
 //! Validation is for what this process publishes; what others wrote is read with far looser bounds.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +108,43 @@ pub struct Instance {
     pub version: String,
     /// Whether to call it.
     pub status: Status,
+    pub(crate) converted: Converted,
+}
+
+/// What a binding made of an instance for its language, once. Belongs to the one instance: a copy has none, and equality
+/// does not see it.
+#[derive(Default)]
+pub(crate) struct Converted(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Clone for Converted {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Converted {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Converted {}
+
+impl Hash for Converted {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl fmt::Debug for Converted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
+
+/// What `make` makes of `instance` for a host, kept with it for as long as it lives. A process has one host: where
+/// another type is kept already, `None`.
+#[inline]
+pub fn converted<T: Any + Send + Sync>(instance: &Instance, make: impl FnOnce(&Instance) -> T) -> Option<&T> {
+    instance.converted.0.get_or_init(|| Box::new(make(instance))).downcast_ref()
 }
 
 impl Instance {
@@ -123,6 +163,7 @@ impl Instance {
             zone: String::new(),
             version: String::new(),
             status: Status::Passing,
+            converted: Converted::default(),
         }
     }
 
@@ -347,6 +388,17 @@ mod tests {
         refused(check_tags(&vec!["t".into(); 65]));
         refused(check_tags(&["t".repeat(257)]));
         refused(check_tags(&[String::new()]));
+    }
+
+    #[test]
+    fn what_a_host_made_stays_with_the_one_instance() {
+        let instance = Instance::new("a", "h", 1);
+        assert_eq!(converted(&instance, |_| 1u8), Some(&1));
+        assert_eq!(converted(&instance, |_| 2u8), Some(&1));
+        assert_eq!(converted(&instance, |_| "another host's"), None);
+        let copy = instance.clone();
+        assert_eq!(converted(&copy, |_| 3u8), Some(&3));
+        assert_eq!(instance, copy);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub mod cli;
 mod client;
 mod codec;
 mod config;
+#[cfg(unix)]
+mod descriptor;
 mod dispatcher;
 mod error;
 mod filter;
@@ -95,10 +97,12 @@ pub mod limits {
 /// What a binding to another language is made of, besides the API itself. Rust programs have no use for it.
 pub mod host {
     pub use crate::config::seconds;
+    #[cfg(unix)]
+    pub use crate::descriptor::Descriptor;
     pub use crate::dispatcher::{Dispatcher, Event, Job, Source};
-    pub use crate::fork::Owned;
-    pub use crate::instance::{check_port, check_weight};
+    pub use crate::fork::{Owned, PerProcess};
+    pub use crate::instance::{check_port, check_weight, converted};
     pub use crate::log::{LogLine, capture, dropped_lines, next_line, poll_next_line};
     pub use crate::outbox::{Call, Outbox};
-    pub use crate::runtime::block_on_interruptible;
+    pub use crate::runtime::{block_on_interruptible, leave_signals_to_the_host};
 }

@@ -37,6 +37,11 @@ impl<T: Send + 'static> Outbox<T> {
         }
     }
 
+    /// Takes out what `wanted` does not hold for: what its receiver has no use for any more.
+    pub fn retain(&self, wanted: impl FnMut(&T) -> bool) {
+        self.lock().retain(wanted);
+    }
+
     /// Everything that came, in order.
     pub fn take(&self) -> Vec<T> {
         // In this order: what comes in between wakes the host once too often rather than never.
@@ -107,6 +112,8 @@ mod tests {
         assert_eq!(outbox.take().len(), 3);
         assert_eq!(bell.try_iter().count(), 1);
         outbox.push((3, Ok(3)));
+        outbox.push((4, Ok(4)));
+        outbox.retain(|(number, _)| *number != 3);
         assert_eq!((bell.try_iter().count(), outbox.take().len()), (1, 1));
     }
 

@@ -46,7 +46,7 @@ impl Drop for Workers {
 
 /// The kernel may give a signal for the process to any of its threads. The host expects that on its own: its handlers may
 /// need a stack of a size that ours lack, and a language that runs handlers on one thread only is not woken by another.
-pub(crate) fn leave_signals_to_the_host() {
+pub fn leave_signals_to_the_host() {
     #[cfg(unix)]
     // SAFETY: fills a set on this stack and changes the mask of this thread, which is ours.
     unsafe {

@@ -20,6 +20,18 @@ struct State<T> {
     wakers: Vec<Waker>,
 }
 
+impl<T> State<T> {
+    /// Keeps a reader's waker; gives back the one that had to make way.
+    fn remember(&mut self, waker: &Waker) -> Option<Waker> {
+        if self.wakers.iter().any(|known| known.will_wake(waker)) {
+            return None;
+        }
+        let evicted = (self.wakers.len() == MAX_WAKERS).then(|| self.wakers.remove(0));
+        self.wakers.push(waker.clone());
+        evicted
+    }
+}
+
 impl<T> Slot<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         let state = State { values: VecDeque::new(), skipped: 0, ended: false, wakers: Vec::new() };
@@ -76,14 +88,33 @@ impl<T> Slot<T> {
         if state.ended {
             return Poll::Ready(None);
         }
-        if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            let evicted = (state.wakers.len() == MAX_WAKERS).then(|| state.wakers.remove(0));
-            state.wakers.push(context.waker().clone());
-            drop(state);
-            // Woken for nothing, an evicted reader polls again; it is never lost.
-            evicted.into_iter().for_each(Waker::wake);
-        }
+        let evicted = state.remember(context.waker());
+        drop(state);
+        // Woken for nothing, an evicted reader polls again; it is never lost.
+        evicted.into_iter().for_each(Waker::wake);
         Poll::Pending
+    }
+
+    /// Whether [`Slot::poll_take`] would be ready, without taking: a value for which `news` holds waits (others are
+    /// dropped on the way), or nothing comes any more.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>, news: impl Fn(&T) -> bool) -> Poll<()> {
+        loop {
+            let old = {
+                let mut state = self.lock();
+                match state.values.front() {
+                    Some(value) if !news(value) => state.values.pop_front(),
+                    Some(_) => return Poll::Ready(()),
+                    None if state.ended => return Poll::Ready(()),
+                    None => {
+                        let evicted = state.remember(context.waker());
+                        drop(state);
+                        evicted.into_iter().for_each(Waker::wake);
+                        return Poll::Pending;
+                    }
+                }
+            };
+            drop(old);
+        }
     }
 
     pub(crate) fn skipped(&self) -> u64 {
@@ -110,6 +141,20 @@ mod tests {
         assert!(slot.offer(3));
         assert_eq!(block_on(poll_fn(|context| slot.poll_take(context))), Some(2));
         assert_eq!(slot.skipped(), 1);
+    }
+
+    #[test]
+    fn readiness_takes_nothing_but_what_is_no_news() {
+        let slot = Slot::new(3);
+        let ready = |slot: &Slot<u8>| slot.poll_ready(&mut Context::from_waker(Waker::noop()), |n| *n > 1);
+        slot.offer(1);
+        assert!(ready(&slot).is_pending());
+        slot.offer(2);
+        assert!(ready(&slot).is_ready() && ready(&slot).is_ready());
+        assert_eq!(block_on(poll_fn(|context| slot.poll_take(context))), Some(2));
+        assert!(ready(&slot).is_pending());
+        slot.end();
+        assert!(ready(&slot).is_ready());
     }
 
     #[test]

@@ -107,6 +107,14 @@ impl States {
         }
     }
 
+    /// Whether [`States::poll_next_state`] would be ready; see [`Watch::poll_ready`](crate::Watch::poll_ready).
+    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.0.get() {
+            Ok(slot) => slot.poll_ready(context, |_| true),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
     /// Ends the subscription.
     pub fn close(&self) {
         if let Ok(slot) = self.0.get() {

@@ -63,6 +63,15 @@ impl Watch {
         }
     }
 
+    /// Whether [`Watch::poll_next_snapshot`] would be ready, without taking the snapshot: for hosts that first announce
+    /// and then hand over. The context's waker is kept until something waits.
+    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.0.get() {
+            Ok(inner) => inner.inbox.poll_ready(context),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
     /// How many snapshots came and went without being read.
     pub fn skipped(&self) -> u64 {
         self.0.get().map_or(0, |inner| inner.inbox.skipped())

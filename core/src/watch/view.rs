@@ -127,6 +127,13 @@ impl Inbox {
         }
     }
 
+    pub(super) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        self.slot.poll_ready(context, |snapshot| {
+            last.as_ref().is_none_or(|last| !snapshot.says_the_same_as(last))
+        })
+    }
+
     pub(super) fn skipped(&self) -> u64 {
         self.slot.skipped()
     }

@@ -1,0 +1,128 @@
+//! What a client counts.
+
+use crate::boundary::{answer, given, writable};
+use crate::client::callsheet_client_t;
+use crate::error::{callsheet_code, callsheet_error_t};
+use crate::options::Options;
+
+/// What a client has done and holds. Counts only grow; the first five are as of the call. Begin with
+/// `CALLSHEET_STATS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct callsheet_stats_t {
+    /// `sizeof(callsheet_stats_t)`.
+    pub struct_size: usize,
+    /// Registrations that are not closed.
+    pub registrations: u64,
+    /// Of these, how many the registry holds now.
+    pub registered: u64,
+    /// Services being followed for watches, pickers and recent lookups.
+    pub watched_services: u64,
+    /// Of these, how many are live.
+    pub live_services: u64,
+    /// Watches, pickers and callbacks that are open.
+    pub subscribers: u64,
+    /// Times that a registration was written to the registry.
+    pub publishes: u64,
+    /// Tries of that which failed.
+    pub publish_failures: u64,
+    /// Registrations that the registry lost or somebody deleted.
+    pub losses: u64,
+    /// Registrations that another live process took over.
+    pub superseded: u64,
+    /// Whole reads of a service.
+    pub loads: u64,
+    /// Reads that failed, and follows that broke.
+    pub load_failures: u64,
+    /// Times that a service could not be followed on and was read again and compared.
+    pub reloads: u64,
+    /// Snapshots made.
+    pub snapshots: u64,
+    /// Snapshots that a slow subscriber did not take before the next one came.
+    pub skipped: u64,
+    /// Empty lists held back because nothing proved them.
+    pub empty_held: u64,
+    /// Values under a service's name that are no instance.
+    pub undecodable: u64,
+    /// Watched services dropped because nobody used them.
+    pub idle_dropped: u64,
+    /// Callbacks that raised; none do in C.
+    pub callback_failures: u64,
+    /// Log lines not handed to the program because they came too fast or it did not take them in time.
+    pub log_dropped: u64,
+}
+
+// SAFETY: `repr(C)`, and the size is first.
+unsafe impl Options for callsheet_stats_t {
+    const NAMES: (&'static str, &'static str) = ("stats", "CALLSHEET_STATS_INIT");
+    const LEAST: usize = size_of::<Self>();
+    const DEFAULT: Self = callsheet_stats_t {
+        struct_size: size_of::<Self>(),
+        registrations: 0,
+        registered: 0,
+        watched_services: 0,
+        live_services: 0,
+        subscribers: 0,
+        publishes: 0,
+        publish_failures: 0,
+        losses: 0,
+        superseded: 0,
+        loads: 0,
+        load_failures: 0,
+        reloads: 0,
+        snapshots: 0,
+        skipped: 0,
+        empty_held: 0,
+        undecodable: 0,
+        idle_dropped: 0,
+        callback_failures: 0,
+        log_dropped: 0,
+    };
+}
+
+/// Fills in `stats`, as far as the program's header knows it. Works on a closed client too.
+///
+/// Errors: `CALLSHEET_INVALID_ARGUMENT`, `CALLSHEET_FORKED`.
+///
+/// # Safety
+/// `client` is NULL or valid; `stats` is NULL or begun with `CALLSHEET_STATS_INIT`; `error` is NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_stats(
+    client: *mut callsheet_client_t,
+    stats: *mut callsheet_stats_t,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe {
+        answer(error, || {
+            let out = writable("stats", stats)?;
+            let stats = given("client", client)?.0.core.stats()?;
+            // Also looks at the size.
+            let asked = callsheet_stats_t::read(out)?;
+            let filled = callsheet_stats_t {
+                struct_size: asked.struct_size,
+                registrations: stats.registrations,
+                registered: stats.registered,
+                watched_services: stats.watched_services,
+                live_services: stats.live_services,
+                subscribers: stats.subscribers,
+                publishes: stats.publishes,
+                publish_failures: stats.publish_failures,
+                losses: stats.losses,
+                superseded: stats.superseded,
+                loads: stats.loads,
+                load_failures: stats.load_failures,
+                reloads: stats.reloads,
+                snapshots: stats.snapshots,
+                skipped: stats.skipped,
+                empty_held: stats.empty_held,
+                undecodable: stats.undecodable,
+                idle_dropped: stats.idle_dropped,
+                callback_failures: stats.callback_failures,
+                log_dropped: stats.log_dropped,
+            };
+            std::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), out.cast::<u8>(), asked.struct_size);
+            Ok(())
+        })
+    }
+}
