@@ -11,19 +11,17 @@ ln -sf libcallsheet.so "$release/libcallsheet.so.0"
 
 # cargo puts back its own archive whenever it builds; the one made of it is kept beside, and made anew only then.
 archive=$release/libcallsheet.a
+raw=$release/deps/libcallsheet.a
 made=$release/libcallsheet.only.a
-raw=$(ls -t "$release"/deps/libcallsheet.a "$release"/deps/libcallsheet-*.a 2>/dev/null | head -n 1)
-raw=${raw:-$archive}
-if [ ! -e "$made" ] || [ "$raw" -nt "$made" ] || [ "$0" -nt "$made" ]; then
+if [ ! -e "$made" ] || [ "$raw" -nt "$made" ] || [ bindings-c/build.sh -nt "$made" ]; then
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     # One object, so that what the parts need of each other may become local. Groups of sections go, because the linker
     # would match those of another Rust library by their names.
     ld -r --whole-archive --force-group-allocation "$raw" -o "$scratch/callsheet.o"
-    objcopy --strip-debug --wildcard --keep-global-symbol='callsheet_*' "$scratch/callsheet.o"
-    rm -f "$scratch/made.a"
+    objcopy --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --wildcard --keep-global-symbol='callsheet_*' "$scratch/callsheet.o"
     ar rcsD "$scratch/made.a" "$scratch/callsheet.o"
-    mv "$scratch/made.a" "$made"
+    cp "$scratch/made.a" "$made"
 fi
 if ! cmp -s "$made" "$archive"; then
     cp "$made" "$archive.new"

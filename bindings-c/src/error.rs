@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char};
 
 use callsheet::{Code, Error};
 
-use crate::boundary::{free, quiet};
+use crate::boundary::{answer, free, quiet};
 
 /// How a call ended. The numbers never change and are never used again for something else.
 #[repr(i32)]
@@ -203,4 +203,31 @@ pub extern "C" fn callsheet_code_name(code: i32) -> *const c_char {
         _ => c"",
     };
     name.as_ptr()
+}
+
+/// For the test that a panic stops at the boundary, in a call that waits and in one that does not.
+///
+/// cbindgen:ignore
+///
+/// # Safety
+/// `error` is NULL or may be written to.
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_test_panic(
+    waiting: bool,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe {
+        answer(error, || {
+            let mut polled = false;
+            let second_poll = std::future::poll_fn(move |context| {
+                assert!(waiting && !polled, "on purpose");
+                polled = true;
+                context.waker().wake_by_ref();
+                std::task::Poll::<callsheet::Result<()>>::Pending
+            });
+            callsheet::block_on(second_poll)
+        })
+    }
 }

@@ -236,7 +236,9 @@ impl Events {
             !watches || event.kind == callsheet_event_kind::CALLSHEET_EVENT_WATCH
         };
         let mut found = None;
-        while let (None, Some(id)) = (&found, state.queue.pop_front()) {
+        while found.is_none()
+            && let Some(id) = state.queue.pop_front()
+        {
             found = tell(&mut state, id).filter(wanted);
         }
         // Readable exactly while something is left.
