@@ -42,12 +42,12 @@ func Connect(ctx context.Context, url string, options ...Option) (*Client, error
 	if err := failure(C.callsheet_connect(where, given, &client, &object), object); err != nil {
 		return nil, err
 	}
-	conn, err := newConn(client)
+	shared, err := newConn(client)
 	if err != nil {
 		return nil, err
 	}
-	made := &Client{conn: conn}
-	made.cleanup = runtime.AddCleanup(made, func(conn *conn) { go conn.free() }, conn)
+	made := &Client{conn: shared}
+	made.cleanup = runtime.AddCleanup(made, func(shared *conn) { go shared.free() }, shared)
 	return made, nil
 }
 
