@@ -83,3 +83,31 @@ def test_ctrl_c_ends_a_watch(environment: dict[str, str]) -> None:
         finally:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_registers_until_it_is_told_to_end(environment: dict[str, str], number: signal.Signals) -> None:
+    command = [*MODULE, "register", "billing", "--address", "10.0.0.7", "--port", "5432"]
+    with callsheet.connect(environment["CALLSHEET_URL"]) as client:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("registered billing/10.0.0.7:5432 in ")
+            assert client.wait_for("billing", timeout=20)[0].port == 5432
+            process.send_signal(number)
+            assert process.wait(20) == 0
+            assert process.stdout.read() == "closed billing/10.0.0.7:5432\n"
+        finally:
+            process.kill()
+            process.communicate()
+        eventually(lambda: len(client.lookup("billing")) == 0)
+
+
+def test_its_doctor_finds_nothing_wrong(environment: dict[str, str]) -> None:
+    done = run([*MODULE, "doctor", "--json"], environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "all is well"
+    assert {"registry", "file", "database", "services"} <= {
+        finding["topic"] for finding in report["findings"]
+    }

@@ -15,6 +15,7 @@ use crate::builder::Builder;
 use crate::cache::{IDLE, Services};
 use crate::callbacks::Callbacks;
 use crate::config::Config;
+use crate::diagnosis::Finding;
 use crate::error::{Code, Error, Result};
 use crate::filter::Filter;
 use crate::fork;
@@ -337,6 +338,21 @@ impl Client {
         spawn(&inner.runtime.clone(), async move {
             let late = || format!("{} did not answer a ping within {limit:?}", inner.source);
             within(limit, inner.registry.ping(), late).await
+        })
+        .await
+    }
+
+    /// What can be told of the registry beyond whether it answers, which [`Client::ping`] does: versions, permissions,
+    /// room, clocks. Also of one that does not answer. For tools such as `callsheet doctor`.
+    ///
+    /// # Errors
+    /// `timeout` when looking took longer than the client's timeout; `closed`; `forked`.
+    pub async fn diagnose(&self) -> Result<Vec<Finding>> {
+        let inner = self.open()?.clone();
+        let limit = inner.config.timeout;
+        spawn(&inner.runtime.clone(), async move {
+            let late = || format!("looking at {} took more than {limit:?}", inner.source);
+            within(limit, async { Ok(inner.registry.diagnose().await) }, late).await
         })
         .await
     }

@@ -49,6 +49,7 @@ mod codec;
 mod config;
 #[cfg(unix)]
 mod descriptor;
+mod diagnosis;
 mod dispatcher;
 mod error;
 mod filter;
@@ -99,6 +100,7 @@ pub mod host {
     pub use crate::config::seconds;
     #[cfg(unix)]
     pub use crate::descriptor::Descriptor;
+    pub use crate::diagnosis::{Finding, Level};
     pub use crate::dispatcher::{Dispatcher, Event, Job, Source};
     pub use crate::fork::{Owned, PerProcess};
     pub use crate::instance::{check_port, check_weight, converted};

@@ -114,7 +114,7 @@ fn distrust(snapshot: &Snapshot) -> String {
 }
 
 /// Every service with how many instances it has, by name.
-async fn counts(client: &Client) -> Result<Vec<Count>> {
+pub(super) async fn counts(client: &Client) -> Result<Vec<Count>> {
     let everything = Filter::new().healthy(false);
     let names = client.services().await?;
     let mut waiting = names.iter();

@@ -59,6 +59,43 @@ fn every_command_has_examples_in_its_help() {
 }
 
 #[test]
+fn the_doctor_looks_at_a_registry_that_is_well() {
+    let _memory = filled("cli-doctor");
+    let piped = callsheet("cli-doctor", &["doctor"]);
+    assert_eq!((piped.code, &*piped.stderr), (0, ""), "{}", piped.stdout);
+    for line in [
+        "ok\tregistry\turl\tmemory:cli-doctor (named by --registry)\t-\n",
+        "ok\tservices\treading\t2 services, 4 instances, 3 of them healthy\t-\n",
+        "ok\tverdict\t-\tall is well\t-\n",
+    ] {
+        assert!(piped.stdout.contains(line), "{}", piped.stdout);
+    }
+    assert!(piped.stdout.lines().all(|line| line.split('\t').count() == 5), "{}", piped.stdout);
+    let shown = on(true, "cli-doctor", &["doctor"]).stdout;
+    assert!(shown.starts_with("registry\n  ok    url "), "{shown}");
+    assert!(shown.ends_with("\n\nall is well\n"), "{shown}");
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_ends_with_it() {
+    let memory = filled("cli-doctor-ill");
+    let diagnosed = || {
+        let ended = callsheet("cli-doctor-ill", &["doctor", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(json["exit"], ended.code);
+        let found = json["findings"].as_array().unwrap();
+        let wrong = found.iter().find(|found| found["level"] == "wrong").unwrap().clone();
+        assert!(!wrong["remedy"].as_str().unwrap().is_empty());
+        (ended.code, json["verdict"].as_str().unwrap().to_owned(), wrong["name"].as_str().unwrap().to_owned())
+    };
+    memory.unreachable(true);
+    assert_eq!(diagnosed(), (69, "the registry can't be reached".into(), "answers".into()));
+    memory.unreachable(false);
+    memory.refuse(true);
+    assert_eq!(diagnosed(), (1, "one thing is wrong".into(), "answers".into()));
+}
+
+#[test]
 fn services_are_listed_with_their_counts() {
     let _memory = filled("cli-services");
     let piped = callsheet("cli-services", &["list"]);

@@ -17,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::config::{Config, Scheme};
+use crate::diagnosis::Finding;
 use crate::error::{Error, Result};
 use crate::health::Check;
 use crate::instance::Instance;
@@ -168,6 +169,11 @@ pub(crate) trait Registry: Send + Sync + 'static {
     /// Whether an agent runs `tcp` and `http` checks itself.
     fn runs_checks(&self) -> bool {
         false
+    }
+    /// What can be told of it beyond whether it answers: versions, permissions, room, clocks. Asked by `doctor`, also
+    /// when it does not answer; what a ping fails with need not be told again.
+    async fn diagnose(&self) -> Vec<Finding> {
+        Vec::new()
     }
     /// Lets go of what the registry holds; publications are withdrawn before.
     async fn close(&self) {}

@@ -5,7 +5,15 @@ use crate::program::Registry;
 #[test]
 fn help_and_version_are_answers() {
     let registry = Registry::new();
-    for words in [&["--help"][..], &["-h"], &["run", "--help"], &["list", "--help"], &["help", "watch"]] {
+    for words in [
+        &["--help"][..],
+        &["-h"],
+        &["run", "--help"],
+        &["list", "--help"],
+        &["register", "--help"],
+        &["doctor", "-h"],
+        &["help", "watch"],
+    ] {
         let ended = registry.callsheet(words.iter().copied());
         assert_eq!((ended.code, &*ended.stderr), (0, ""), "{words:?}");
         assert!(ended.stdout.contains("Usage: callsheet") && ended.stdout.contains("Examples:"), "{words:?}");
@@ -37,6 +45,9 @@ fn mistakes_are_usage() {
         &["run", "billing", "--port", "1", "--ttl", "1ms", "--", "true"],
         &["run", "billing", "--port", "1"],
         &["completions", "cmd.exe"],
+        &["register", "billing"],
+        &["doctor", "billing"],
+        &["--registry", "lokal:", "doctor"],
         &["--registry", "", "list"],
         &["--registry", "lokal:", "list"],
         &["--registry", "local:?tll=5", "run", "billing", "--port", "1", "--", "true"],
@@ -77,7 +88,7 @@ fn every_shell_has_completions() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = registry.callsheet(["completions", shell]);
         assert_eq!(ended.code, 0);
-        for word in ["callsheet", "run", "watch", "pick", "--registry", "completions"] {
+        for word in ["callsheet", "run", "register", "doctor", "watch", "pick", "--registry", "completions"] {
             let plain = word.trim_start_matches("--");
             assert!(ended.stdout.contains(plain), "{shell}: {word}");
         }

@@ -18,6 +18,11 @@ pub(super) struct Seen {
     pub(super) moved: bool,
 }
 
+/// Whether file events can be had at all.
+pub(super) fn available(place: &Place) -> bool {
+    files::Files::new().is_some_and(|mut files| files.watch(place))
+}
+
 pub(super) struct Events {
     /// Off in tests of the fallback.
     wanted: bool,

@@ -4,6 +4,7 @@
 mod actor;
 mod clock;
 mod database;
+mod diagnosis;
 mod events;
 mod fault;
 mod follow;
@@ -37,6 +38,7 @@ use self::undecodable::Decoder;
 use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry};
 use crate::codec;
 use crate::config::Config;
+use crate::diagnosis::Finding;
 use crate::error::Result;
 use crate::fork::Owned;
 use crate::stats::Counters;
@@ -138,6 +140,10 @@ impl Registry for Local {
         let lease = self.lease()?;
         let names = lease.ask(|reply| Request::Read(Read::Names { reply })).await?;
         Ok(Box::new(LocalNames::new(names, lease)))
+    }
+
+    async fn diagnose(&self) -> Vec<Finding> {
+        diagnosis::of(self).await
     }
 
     async fn close(&self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::actor::Actor;
 use super::fault::{self, Fault, lost_track};
 use super::follow::Slot;
-use super::request::{Loaded, Read};
+use super::request::{Examined, Loaded, Read};
 use super::rows::{self, Head};
 use crate::registry::Position;
 
@@ -16,6 +16,7 @@ enum Done {
     Load(Loaded),
     Follow(Arc<Slot>),
     Names(Vec<String>),
+    Examine(Examined),
 }
 
 impl Actor {
@@ -49,6 +50,7 @@ impl Actor {
             ),
             Read::Follow { service, from, .. } => Done::Follow(self.slot(service, *from)?),
             Read::Names { .. } => Done::Names(self.view(rows::names)?),
+            Read::Examine { .. } => Done::Examine(self.examine()?),
         })
     }
 
@@ -65,6 +67,7 @@ impl Actor {
                 self.audience.set_names(names);
                 drop(reply.send(Ok(self.audience.add_names())));
             }
+            (Read::Examine { reply }, Done::Examine(examined)) => drop(reply.send(Ok(examined))),
             // The other pairs do not come about.
             (read, _) => read.fail(&lost_track()),
         }
@@ -75,6 +78,14 @@ impl Actor {
         let Some(database) = &self.database else { return Err(Fault::Busy) };
         let view = database.unchecked_transaction();
         view.and_then(|view| read(&view)).map_err(|error| fault::sqlite(&self.place, error))
+    }
+
+    /// Reads all of it, after taking the write lock once: who can't have that can register nothing.
+    fn examine(&self) -> Result<Examined, Fault> {
+        let Some(database) = &self.database else { return Err(Fault::Busy) };
+        let locked = database.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        locked.map_err(|error| fault::sqlite(&self.place, error))?;
+        self.view(rows::examine)
     }
 
     /// A follower's slot, filled with what happened since its position.

@@ -30,10 +30,35 @@ pub(super) enum Request {
 }
 
 pub(super) enum Read {
-    Ping { reply: Reply<()> },
-    Load { service: String, reply: Reply<Loaded> },
-    Follow { service: String, from: Position, reply: Reply<Arc<Slot>> },
-    Names { reply: Reply<watch::Receiver<Names>> },
+    Ping {
+        reply: Reply<()>,
+    },
+    Load {
+        service: String,
+        reply: Reply<Loaded>,
+    },
+    Follow {
+        service: String,
+        from: Position,
+        reply: Reply<Arc<Slot>>,
+    },
+    Names {
+        reply: Reply<watch::Receiver<Names>>,
+    },
+    /// A look for `doctor`: reads all of it, and takes the write lock for a moment.
+    Examine {
+        reply: Reply<Examined>,
+    },
+}
+
+/// What stands in a database.
+pub(super) struct Examined {
+    /// `ok`, or the first thing that SQLite found wrong.
+    pub(super) integrity: String,
+    pub(super) rows: u64,
+    /// Rows that a process renews, and how many processes these are.
+    pub(super) owned: u64,
+    pub(super) owners: u64,
 }
 
 /// A service as it is stored.
@@ -95,6 +120,7 @@ impl Read {
             Read::Load { reply, .. } => reply.is_closed(),
             Read::Follow { reply, .. } => reply.is_closed(),
             Read::Names { reply } => reply.is_closed(),
+            Read::Examine { reply } => reply.is_closed(),
         }
     }
 
@@ -106,6 +132,7 @@ impl Read {
             Read::Load { reply, .. } => drop(reply.send(Err(error))),
             Read::Follow { reply, .. } => drop(reply.send(Err(error))),
             Read::Names { reply } => drop(reply.send(Err(error))),
+            Read::Examine { reply } => drop(reply.send(Err(error))),
         }
     }
 }

@@ -4,6 +4,8 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use super::request::Examined;
+
 /// `PRAGMA application_id`: "call". Tells our files from other programs'.
 pub(super) const APPLICATION: i64 = 0x6361_6c6c;
 /// `PRAGMA user_version`.
@@ -84,6 +86,20 @@ pub(super) fn head(connection: &Connection) -> Result<Head> {
     connection
         .prepare_cached("SELECT birth, revision FROM meta")?
         .query_row((), |row| Ok(Head { birth: row.get::<_, i64>(0)? as u64, revision: unsigned(row, 1)? }))
+}
+
+/// A summary of everything, and whether SQLite finds the file sound.
+pub(super) fn examine(connection: &Connection) -> Result<Examined> {
+    let integrity = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    let count = "SELECT count(*), count(nullif(owner, '')), count(DISTINCT nullif(owner, '')) FROM instances";
+    connection.query_row(count, (), |row| {
+        Ok(Examined {
+            integrity,
+            rows: unsigned(row, 0)?,
+            owned: unsigned(row, 1)?,
+            owners: unsigned(row, 2)?,
+        })
+    })
 }
 
 /// Moves when another connection commits; cheaper than a look at the tables.

@@ -16,6 +16,7 @@ use super::{
     Record, Registry, Update,
 };
 use crate::config::Config;
+use crate::diagnosis::Finding;
 use crate::error::{Code, Error, Result};
 use crate::fork::PerProcess;
 use crate::stats::Counters;
@@ -130,6 +131,14 @@ impl Registry for MemoryRegistry {
     async fn follow_names(&self) -> Result<Box<dyn FollowNames>> {
         self.reach().await?;
         Ok(Box::new(MemoryNames { store: self.store.clone(), source: self.source.clone(), last: None }))
+    }
+
+    async fn diagnose(&self) -> Vec<Finding> {
+        let found = Finding::ok("registry", "reach", "inside this process only");
+        vec![
+            found
+                .note("other processes have a memory: of their own; between them use local:, etcd or Consul"),
+        ]
     }
 }
 
