@@ -63,17 +63,20 @@ static int32_t picked(callsheet_code code, callsheet_error_t *error, cs_pick_t *
 
 int32_t cs_pick(callsheet_picker_t *picker, cs_pick_t *pick) {
     callsheet_error_t *error = NULL;
-    return picked(callsheet_pick(picker, (callsheet_pick_t *)pick->pick, &error), error, pick);
+    callsheet_code code = callsheet_pick(picker, (callsheet_pick_t *)pick->pick, &error);
+    return picked(code, error, pick);
 }
 
 int32_t cs_pick_other(callsheet_picker_t *picker, const char *tried, cs_pick_t *pick) {
     callsheet_error_t *error = NULL;
-    return picked(callsheet_pick_other(picker, tried, (callsheet_pick_t *)pick->pick, &error), error, pick);
+    callsheet_code code = callsheet_pick_other(picker, tried, (callsheet_pick_t *)pick->pick, &error);
+    return picked(code, error, pick);
 }
 
 int32_t cs_take_pick(callsheet_call_t *call, cs_pick_t *pick) {
     callsheet_error_t *error = NULL;
-    return picked(callsheet_call_take_pick(call, (callsheet_pick_t *)pick->pick, &error), error, pick);
+    callsheet_code code = callsheet_call_take_pick(call, (callsheet_pick_t *)pick->pick, &error);
+    return picked(code, error, pick);
 }
 
 void cs_pick_done(cs_pick_t *pick, int32_t outcome) {

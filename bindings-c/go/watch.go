@@ -109,6 +109,10 @@ func watchChan[T any](ctx context.Context, c *Client, service string, filters []
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		w.end()
+		return ended(ctx, w.what)
+	}
 	err = c.conn.send(func() {
 		defer runtime.KeepAlive(c)
 		defer w.end()
@@ -163,9 +167,6 @@ func subscribe[T any](ctx context.Context, c *conn, what string, s *subscription
 	open func(client *C.callsheet_client_t, err **C.callsheet_error_t) C.callsheet_code) error {
 	if ctx == nil {
 		return invalid("the context is nil; pass context.Background()")
-	}
-	if ctx.Err() != nil {
-		return ended(ctx, what)
 	}
 	var object *C.callsheet_error_t
 	number := C.callsheet_code(C.CALLSHEET_CLOSED)
