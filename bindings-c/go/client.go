@@ -29,6 +29,9 @@ func Connect(ctx context.Context, url string, options ...Option) (*Client, error
 	if ctx.Err() != nil {
 		return nil, ended(ctx, "connecting")
 	}
+	if abi() != C.CALLSHEET_ABI_VERSION {
+		return nil, &Error{Code: CodeInternal, Message: "the library does not fit this package: it is version " + LibraryVersion()}
+	}
 	var a arguments
 	defer a.free()
 	where := a.optional("url", url)
@@ -50,6 +53,12 @@ func Connect(ctx context.Context, url string, options ...Option) (*Client, error
 	made.cleanup = runtime.AddCleanup(made, func(shared *conn) { go shared.free() }, shared)
 	return made, nil
 }
+
+// LibraryVersion returns the version of the library, such as "0.1.0".
+func LibraryVersion() string { return C.GoString(C.callsheet_version()) }
+
+// abi returns the number of the library's interface.
+func abi() uint32 { return uint32(C.callsheet_abi_version()) }
 
 // Source returns the registry's URL, without secrets.
 func (c *Client) Source() string { return c.conn.source }

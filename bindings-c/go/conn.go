@@ -2,7 +2,6 @@ package callsheet
 
 // #include "shim.h"
 // #cgo noescape cs_events
-// #cgo nocallback cs_events
 import "C"
 
 import (

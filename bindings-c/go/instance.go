@@ -2,9 +2,6 @@ package callsheet
 
 // #include "shim.h"
 // #cgo noescape cs_instance_read
-// #cgo nocallback cs_instance_read
-// #cgo nocallback callsheet_instance_mark
-// #cgo nocallback callsheet_instance_set_mark
 import "C"
 
 import (

@@ -2,8 +2,6 @@ package callsheet
 
 // #include "shim.h"
 // #cgo noescape cs_pick_done
-// #cgo nocallback cs_pick_done
-// #cgo nocallback cs_take_pick
 import "C"
 
 import (

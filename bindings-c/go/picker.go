@@ -2,9 +2,7 @@ package callsheet
 
 // #include "shim.h"
 // #cgo noescape cs_pick
-// #cgo nocallback cs_pick
 // #cgo noescape cs_pick_other
-// #cgo nocallback cs_pick_other
 import "C"
 
 import (

@@ -2,9 +2,7 @@ package callsheet
 
 // #include "shim.h"
 // #cgo noescape cs_snapshot_read
-// #cgo nocallback cs_snapshot_read
 // #cgo noescape cs_snapshot_marks
-// #cgo nocallback cs_snapshot_marks
 import "C"
 
 import (
