@@ -88,6 +88,7 @@ func silent(t *testing.T) map[string]func(context.Context) error {
 }
 
 func TestCancelledCallsReturn(t *testing.T) {
+	t.Parallel()
 	for name, verb := range silent(t) {
 		t.Run(name, func(t *testing.T) {
 			var took []time.Duration
@@ -117,6 +118,7 @@ func TestCancelledCallsReturn(t *testing.T) {
 }
 
 func TestDeadlinesEndCalls(t *testing.T) {
+	t.Parallel()
 	for name, verb := range silent(t) {
 		t.Run(name, func(t *testing.T) {
 			const limit = 30 * time.Millisecond
@@ -182,6 +184,7 @@ func TestNilContexts(t *testing.T) {
 }
 
 func TestACancelledDeregisterReturns(t *testing.T) {
+	t.Parallel()
 	client := connect(t, "memory:")
 	registration, err := client.Register(within(t), callsheet.Registration{Service: "billing", Port: 80, Drain: time.Second})
 	must(t, err)
@@ -196,6 +199,7 @@ func TestACancelledDeregisterReturns(t *testing.T) {
 }
 
 func TestACancelledRegisterLeavesNothing(t *testing.T) {
+	t.Parallel()
 	memory, url := shared(t)
 	client := connect(t, url, callsheet.WithTimeout(patience))
 	memory.Slow(slow)
