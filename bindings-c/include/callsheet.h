@@ -24,7 +24,8 @@
  * CALLSHEET_INVALID_ARGUMENT, to callsheet_connect CALLSHEET_CONFIG. A text that was registered with a NUL in it by
  * another language ends there.
  *
- * Times are milliseconds. A negative timeout has no end; a negative duration among options is one that was not given.
+ * Times are milliseconds. A negative timeout has no end. Among options -1 is a duration that was not given, and any other
+ * negative one is refused.
  *
  * Options begin with their initialiser (CALLSHEET_FILTER_OPTIONS_INIT and so on), which sets struct_size and every
  * default. A program built with an older header works with a newer library. Numbers of enumerations are never used again
@@ -695,7 +696,7 @@ typedef struct callsheet_connect_options_t {
      */
     size_t fallback_len;
     /**
-     * Time that one request may take, in milliseconds. Negative: not given, as for every number here. Default: 5000.
+     * Time that one request may take, in milliseconds. -1: not given, as for every number here. Default: 5000.
      */
     int64_t timeout_ms;
     /**
@@ -778,11 +779,11 @@ typedef struct callsheet_check_options_t {
      */
     int32_t kind;
     /**
-     * Time between two runs, at least 100. Default: 5000. A heartbeat has to name it.
+     * Time between two runs, at least 100. -1: 5000. A heartbeat has to name it.
      */
     int64_t interval_ms;
     /**
-     * Time that one run may take. Default: 2000.
+     * Time that one run may take. -1: 2000.
      */
     int64_t timeout_ms;
     /**
@@ -856,11 +857,11 @@ typedef struct callsheet_registration_options_t {
      */
     const char *version;
     /**
-     * How long the registry keeps it without hearing of it, 1000 to 86400000. Negative: the client's.
+     * How long the registry keeps it without hearing of it, 1000 to 86400000. -1: the client's.
      */
     int64_t ttl_ms;
     /**
-     * How long closing it waits for calls under way. Negative: the client's.
+     * How long closing it waits for calls under way. -1: the client's.
      */
     int64_t drain_ms;
     /**

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use callsheet::host::seconds;
 use callsheet::{Code, Error, Result};
 
 use crate::error::{callsheet_code, callsheet_error_t};
@@ -180,7 +181,12 @@ pub(crate) fn wait(milliseconds: i64) -> Duration {
     u64::try_from(milliseconds).map_or(FOR_EVER, |ms| Duration::from_millis(ms).min(FOR_EVER))
 }
 
-/// A duration that may be left out, which is what a negative one means.
-pub(crate) fn duration(milliseconds: i64) -> Option<Duration> {
-    u64::try_from(milliseconds).ok().map(Duration::from_millis)
+/// A duration that may be left out, which is what -1 means.
+pub(crate) fn duration(name: &str, milliseconds: i64) -> Result<Option<Duration>> {
+    match milliseconds {
+        -1 => Ok(None),
+        // So that a negative one is refused with the words that every language uses.
+        _ if milliseconds < 0 => seconds(name, milliseconds as f64 / 1000.0).map(Some),
+        _ => Ok(Some(Duration::from_millis(milliseconds.unsigned_abs()))),
+    }
 }

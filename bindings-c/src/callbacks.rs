@@ -153,7 +153,8 @@ unsafe fn subscribe(
     if place.is_null() {
         return callbacks.subscribe(source, callback).map(drop);
     }
-    let made = Box::into_raw(Box::new(callsheet_subscription_t { client: client.clone(), id: OnceLock::new() }));
+    let made =
+        Box::into_raw(Box::new(callsheet_subscription_t { client: client.clone(), id: OnceLock::new() }));
     // SAFETY: as the caller promises; and the program frees what it gets after this export has returned.
     unsafe {
         *place = made;

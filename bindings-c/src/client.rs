@@ -1,15 +1,17 @@
 //! The client: how it is connected, what it is asked, how it is closed.
 
 use std::ffi::{CString, c_char};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::Poll;
 use std::thread::ThreadId;
+use std::time::Instant;
 
 use callsheet::host::Owned;
 use callsheet::{Code, Error, Filter, OptionValue, Options as CoreOptions, Result, Snapshot, block_on};
 
-use crate::boundary::{Out, answer, answer_unless, free, given, quiet, required, text, wait, writable};
+use crate::boundary::{
+    Out, answer, answer_unless, duration, free, given, quiet, required, text, wait, writable,
+};
 use crate::call::{Answer, Begin, callsheet_call_t};
 use crate::callbacks::{CLOSE, Callbacks, serve};
 use crate::error::{c_string, callsheet_code, callsheet_error_t};
@@ -62,9 +64,12 @@ impl Client {
 
     async fn close(&self, caller: ThreadId) -> Result<()> {
         let shared = self.shared()?;
-        let closed = both(self.core.close(), shared.callbacks.close(caller, CLOSE)).await;
+        let began = Instant::now();
+        let withdrawn = self.core.close().await;
+        // After the last states were told, and within the bound of the whole.
+        let quiet = shared.callbacks.close(caller, CLOSE.saturating_sub(began.elapsed())).await;
         shared.events.end();
-        closed
+        withdrawn.and(quiet)
     }
 }
 
@@ -75,29 +80,6 @@ impl Drop for Client {
             shared.callbacks.end();
         }
     }
-}
-
-/// Both at once, so that they share one bound; the first failure.
-async fn both(
-    one: impl Future<Output = Result<()>> + Send,
-    other: impl Future<Output = Result<()>> + Send,
-) -> Result<()> {
-    let (mut one, mut other) = (Box::pin(one), Box::pin(other));
-    let (mut first, mut second) = (None, None);
-    poll_fn(|context| {
-        if first.is_none() && let Poll::Ready(result) = one.as_mut().poll(context) {
-            first = Some(result);
-        }
-        if second.is_none() && let Poll::Ready(result) = other.as_mut().poll(context) {
-            second = Some(result);
-        }
-        match (first.is_some(), second.is_some()) {
-            (true, true) => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
-    })
-    .await;
-    first.unwrap_or(Ok(())).and(second.unwrap_or(Ok(())))
 }
 
 /// How to connect. Begin with `CALLSHEET_CONNECT_OPTIONS_INIT`; what is left as it is comes from the URL's query, the
@@ -133,7 +115,7 @@ pub struct callsheet_connect_options_t {
     pub fallback: *const *const c_char,
     /// How many of them.
     pub fallback_len: usize,
-    /// Time that one request may take, in milliseconds. Negative: not given, as for every number here. Default: 5000.
+    /// Time that one request may take, in milliseconds. -1: not given, as for every number here. Default: 5000.
     pub timeout_ms: i64,
     /// How long the registry keeps registrations without hearing of them, 1000 to 86400000. Default: 10000.
     pub ttl_ms: i64,
@@ -218,11 +200,11 @@ unsafe fn connect_options(options: *const callsheet_connect_options_t) -> Result
             ("empty_hold", given.empty_hold_ms),
             ("cache_max_age", given.cache_max_age_ms),
         ] {
-            if let Some(duration) = crate::boundary::duration(milliseconds) {
+            if let Some(duration) = duration(name, milliseconds)? {
                 read.set(name, duration.into())?;
             }
         }
-        if given.cache_size >= 0 {
+        if given.cache_size != -1 {
             read.set("cache_size", (given.cache_size as f64).into())?;
         }
     }

@@ -200,7 +200,11 @@ impl Events {
             // Those that were opened before anyone listened begin to announce themselves.
             let armed: Vec<_> = {
                 let state = self.lock();
-                state.announced.values().filter_map(|one| Some((one.bell.clone(), one.armed.clone()?))).collect()
+                state
+                    .announced
+                    .values()
+                    .filter_map(|one| Some((one.bell.clone(), one.armed.clone()?)))
+                    .collect()
             };
             for (bell, armed) in armed {
                 if armed.upgrade().is_some_and(|armed| armed.arm()) {
@@ -232,9 +236,8 @@ impl Events {
     fn take(&self, watches: bool) -> Option<callsheet_event_t> {
         let mut state = self.lock();
         self.collect(&mut state);
-        let wanted = |event: &callsheet_event_t| {
-            !watches || event.kind == callsheet_event_kind::CALLSHEET_EVENT_WATCH
-        };
+        let wanted =
+            |event: &callsheet_event_t| !watches || event.kind == callsheet_event_kind::CALLSHEET_EVENT_WATCH;
         let mut found = None;
         while found.is_none()
             && let Some(id) = state.queue.pop_front()

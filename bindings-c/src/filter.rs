@@ -54,8 +54,9 @@ pub(crate) unsafe fn filter(options: *const callsheet_filter_options_t) -> Resul
     // SAFETY: as the caller promises.
     unsafe {
         let options = Options::read(options)?;
-        let callsheet_filter_options_t { tags, tags_len, zone, version, metadata, metadata_len, healthy, .. } =
-            options;
+        let callsheet_filter_options_t {
+            tags, tags_len, zone, version, metadata, metadata_len, healthy, ..
+        } = options;
         let mut filter = Filter::new().healthy(healthy);
         for tag in texts("tags", tags, tags_len)? {
             filter = filter.tag(tag);

@@ -1,7 +1,7 @@
 //! An instance as C reads it: its texts end with a NUL and are made once per instance, however many snapshots and picks
 //! it is in.
 
-use std::ffi::{c_char, CStr};
+use std::ffi::{CStr, c_char};
 
 use callsheet::host::converted;
 use callsheet::{Instance, Status};
@@ -221,7 +221,9 @@ pub unsafe extern "C" fn callsheet_instance_weight(instance: *const callsheet_in
 /// # Safety
 /// `instance` is NULL or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn callsheet_instance_status(instance: *const callsheet_instance_t) -> callsheet_status {
+pub unsafe extern "C" fn callsheet_instance_status(
+    instance: *const callsheet_instance_t,
+) -> callsheet_status {
     // SAFETY: as the caller promises.
     unsafe { of(instance, callsheet_status::CALLSHEET_STATUS_CRITICAL, |instance| Some(instance.status)) }
 }

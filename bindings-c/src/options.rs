@@ -62,7 +62,9 @@ pub(crate) unsafe trait Options: Copy {
 /// As for [`elements`] and [`required`].
 pub(crate) unsafe fn texts(name: &str, first: *const *const c_char, count: usize) -> Result<Vec<String>> {
     // SAFETY: as the caller promises.
-    unsafe { elements(name, first, count)?.iter().map(|text| Ok(required(name, *text)?.to_owned())).collect() }
+    unsafe {
+        elements(name, first, count)?.iter().map(|text| Ok(required(name, *text)?.to_owned())).collect()
+    }
 }
 
 /// Copies of an array of pairs.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callsheet::{Filter, Picker, Policy, Result, block_on};
 
-use crate::boundary::{Out, answer, free, given, invalid, quiet, required, wait, writable};
+use crate::boundary::{Out, answer, free, given, quiet, required, wait, writable};
 use crate::call::{Answer, Begin, callsheet_call_t};
 use crate::client::{Client, callsheet_client_t};
 use crate::error::{c_string, callsheet_code, callsheet_error_t};
@@ -74,9 +74,8 @@ unsafe fn options(options: *const callsheet_picker_options_t) -> Result<(Policy,
         1 => Policy::RoundRobin,
         2 => Policy::Random,
         3 => Policy::P2c,
-        number => {
-            return Err(invalid(format!("there is no policy {number}; it is one of CALLSHEET_POLICY_*")));
-        }
+        // The core's refusal, which lists what there is.
+        number => number.to_string().parse()?,
     };
     Ok((policy, filter))
 }
@@ -183,9 +182,7 @@ pub unsafe extern "C" fn callsheet_pick_within(
     error: *mut *mut callsheet_error_t,
 ) -> callsheet_code {
     // SAFETY: as the caller promises.
-    unsafe {
-        picked(pick, error, || block_on(given("picker", picker)?.core.pick_within(wait(timeout_ms))))
-    }
+    unsafe { picked(pick, error, || block_on(given("picker", picker)?.core.pick_within(wait(timeout_ms)))) }
 }
 
 /// Begins `callsheet_pick_within`; take its answer with `callsheet_call_take_pick`.

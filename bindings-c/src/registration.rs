@@ -36,9 +36,9 @@ pub struct callsheet_check_options_t {
     pub struct_size: usize,
     /// One of `CALLSHEET_CHECK_*`. Default: `CALLSHEET_CHECK_TTL`.
     pub kind: i32,
-    /// Time between two runs, at least 100. Default: 5000. A heartbeat has to name it.
+    /// Time between two runs, at least 100. -1: 5000. A heartbeat has to name it.
     pub interval_ms: i64,
-    /// Time that one run may take. Default: 2000.
+    /// Time that one run may take. -1: 2000.
     pub timeout_ms: i64,
     /// For tcp: where to connect instead, together with `port`.
     pub address: *const c_char,
@@ -93,9 +93,9 @@ pub struct callsheet_registration_options_t {
     pub zone: *const c_char,
     /// What it runs. NULL: unknown.
     pub version: *const c_char,
-    /// How long the registry keeps it without hearing of it, 1000 to 86400000. Negative: the client's.
+    /// How long the registry keeps it without hearing of it, 1000 to 86400000. -1: the client's.
     pub ttl_ms: i64,
-    /// How long closing it waits for calls under way. Negative: the client's.
+    /// How long closing it waits for calls under way. -1: the client's.
     pub drain_ms: i64,
     /// How its health is decided. NULL: it is healthy while this process lives.
     pub check: *const callsheet_check_options_t,
@@ -183,12 +183,12 @@ unsafe fn check(options: *const callsheet_check_options_t) -> Result<Check> {
     // SAFETY: as the caller promises.
     unsafe {
         let options = callsheet_check_options_t::read(options)?;
-        let interval = duration(options.interval_ms);
+        let interval = duration("check interval", options.interval_ms)?;
         let mut check = match options.kind {
             1 => Check::ttl(),
-            2 => Check::heartbeat(
-                interval.ok_or_else(|| invalid("a heartbeat check takes interval_ms: how long may be between two"))?,
-            ),
+            2 => Check::heartbeat(interval.ok_or_else(|| {
+                invalid("a heartbeat check takes interval_ms: how long may be between two")
+            })?),
             3 => match (text("address", options.address)?, options.port) {
                 (None, -1) => Check::tcp(),
                 (Some(address), port) if port != -1 => Check::tcp_target(address, check_port(port)?),
@@ -200,7 +200,7 @@ unsafe fn check(options: *const callsheet_check_options_t) -> Result<Check> {
         if let Some(interval) = interval {
             check = check.interval(interval);
         }
-        if let Some(timeout) = duration(options.timeout_ms) {
+        if let Some(timeout) = duration("check timeout", options.timeout_ms)? {
             check = check.timeout(timeout);
         }
         Ok(check)
@@ -241,10 +241,10 @@ unsafe fn registration(options: *const callsheet_registration_options_t) -> Resu
         for (key, value) in pairs("metadata", options.metadata, options.metadata_len)? {
             registration = registration.metadata(key, value);
         }
-        if let Some(ttl) = duration(options.ttl_ms) {
+        if let Some(ttl) = duration("ttl", options.ttl_ms)? {
             registration = registration.ttl(ttl);
         }
-        if let Some(drain) = duration(options.drain_ms) {
+        if let Some(drain) = duration("drain", options.drain_ms)? {
             registration = registration.drain(drain);
         }
         Ok(registration)
@@ -481,7 +481,8 @@ fn status(number: i32) -> Result<Status> {
         2 => Ok(Status::Warning),
         3 => Ok(Status::Critical),
         4 => Ok(Status::Draining),
-        _ => Err(invalid(format!("there is no status {number}; it is one of CALLSHEET_STATUS_*"))),
+        // The core's refusal, which lists what there is.
+        _ => number.to_string().parse(),
     }
 }
 
@@ -527,7 +528,11 @@ pub unsafe extern "C" fn callsheet_registration_ready_begin(
             let registration = given("registration", registration)?;
             let limit = wait(timeout_ms);
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.ready(limit).await.map(|()| Answer::Done) })
+            begin.run(
+                &registration.client,
+                tag,
+                async move { core.ready(limit).await.map(|()| Answer::Done) },
+            )
         })
     }
 }
@@ -577,7 +582,9 @@ pub unsafe extern "C" fn callsheet_registration_wait_begin(
             let registration = given("registration", registration)?;
             let (state, limit) = (read_state(state)?, wait(timeout_ms));
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.wait(state, limit).await.map(|()| Answer::Done) })
+            begin.run(&registration.client, tag, async move {
+                core.wait(state, limit).await.map(|()| Answer::Done)
+            })
         })
     }
 }
@@ -624,7 +631,11 @@ pub unsafe extern "C" fn callsheet_registration_update_begin(
             let registration = given("registration", registration)?;
             let changes = changeset(changes)?;
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.update(changes).await.map(|()| Answer::Done) })
+            begin.run(
+                &registration.client,
+                tag,
+                async move { core.update(changes).await.map(|()| Answer::Done) },
+            )
         })
     }
 }
@@ -673,7 +684,9 @@ pub unsafe extern "C" fn callsheet_registration_set_status_begin(
             let registration = given("registration", registration)?;
             let (status, note) = (self::status(status)?, text("note", note)?.unwrap_or_default().to_owned());
             let core = registration.core.clone();
-            begin.run(&registration.client, tag, async move { core.set_status(status, &note).await.map(|()| Answer::Done) })
+            begin.run(&registration.client, tag, async move {
+                core.set_status(status, &note).await.map(|()| Answer::Done)
+            })
         })
     }
 }
@@ -693,7 +706,7 @@ pub unsafe extern "C" fn callsheet_registration_drain(
     unsafe {
         answer(error, || {
             let core = &given("registration", registration)?.core;
-            
+
             block_on(core.drain())
         })
     }
@@ -715,7 +728,7 @@ pub unsafe extern "C" fn callsheet_registration_drain_begin(
         answer(error, || {
             let begin = Begin::new(call)?;
             let registration = given("registration", registration)?;
-            
+
             let core = registration.core.clone();
             begin.run(&registration.client, tag, async move { core.drain().await.map(|()| Answer::Done) })
         })
@@ -738,7 +751,7 @@ pub unsafe extern "C" fn callsheet_registration_close(
     unsafe {
         answer(error, || {
             let core = &given("registration", registration)?.core;
-            
+
             block_on(core.close())
         })
     }
@@ -760,7 +773,7 @@ pub unsafe extern "C" fn callsheet_registration_close_begin(
         answer(error, || {
             let begin = Begin::new(call)?;
             let registration = given("registration", registration)?;
-            
+
             let core = registration.core.clone();
             begin.run(&registration.client, tag, async move { core.close().await.map(|()| Answer::Done) })
         })

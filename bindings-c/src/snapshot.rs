@@ -83,7 +83,11 @@ pub unsafe extern "C" fn callsheet_snapshot_get(
     index: usize,
 ) -> *const callsheet_instance_t {
     let get = |snapshot: &callsheet_snapshot_t| {
-        snapshot.core.instances().get(index).map(|instance| std::ptr::from_ref(callsheet_instance_t::of(instance)))
+        snapshot
+            .core
+            .instances()
+            .get(index)
+            .map(|instance| std::ptr::from_ref(callsheet_instance_t::of(instance)))
     };
     // SAFETY: as the caller promises.
     unsafe { of(snapshot, std::ptr::null(), get) }

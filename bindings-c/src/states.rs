@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use callsheet::{State, StateChange, States};
 
-use crate::boundary::{Out, answer, answer_unless, free, given, invalid, quiet, writable};
+use crate::boundary::{Out, answer, answer_unless, free, given, quiet, writable};
 use crate::error::{callsheet_code, callsheet_error_t};
 use crate::events::callsheet_event_kind;
 use crate::feed::{Feed, Source};
@@ -52,7 +52,8 @@ pub(crate) fn state(number: i32) -> callsheet::Result<State> {
         4 => Ok(State::Refused),
         5 => Ok(State::Superseded),
         6 => Ok(State::Closed),
-        _ => Err(invalid(format!("there is no state {number}; it is one of CALLSHEET_STATE_*"))),
+        // The core's refusal, which lists what there is.
+        _ => number.to_string().parse(),
     }
 }
 

@@ -121,7 +121,11 @@ pub unsafe extern "C" fn callsheet_stats(
                 callback_failures: stats.callback_failures,
                 log_dropped: stats.log_dropped,
             };
-            std::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), out.cast::<u8>(), asked.struct_size);
+            std::ptr::copy_nonoverlapping(
+                (&raw const filled).cast::<u8>(),
+                out.cast::<u8>(),
+                asked.struct_size,
+            );
             Ok(())
         })
     }

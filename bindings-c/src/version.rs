@@ -1,6 +1,6 @@
 //! Which library this is.
 
-use std::ffi::{c_char, CStr};
+use std::ffi::{CStr, c_char};
 
 /// The number of this header's interface. A library whose `callsheet_abi_version` is another one does not fit.
 pub const CALLSHEET_ABI_VERSION: u32 = 0;

@@ -30,10 +30,10 @@ TEST(every_call_that_waits_can_be_begun) {
     OK(callsheet_register_begin(client, &options, 2, &call, &error));
     ended(client, call, 2);
     OK(callsheet_call_take_registration(call, &registration, &error));
-    INVALID(callsheet_call_take_registration(call, &registration, &error));
-    CHECK(registration == NULL);
+    callsheet_registration_t *twice = registration;
+    INVALID(callsheet_call_take_registration(call, &twice, &error));
+    CHECK(twice == NULL);
     callsheet_call_free(call);
-    OK(callsheet_registration_find(client, "10.0.0.1:8080", &registration, &error));
 
     OK(callsheet_registration_ready_begin(registration, 10000, 3, &call, &error));
     done(client, call, 3);

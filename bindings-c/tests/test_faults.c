@@ -106,17 +106,21 @@ TEST(what_another_tool_writes_is_seen) {
     until_len(watch, 1);
     callsheet_memory_compact(memory);
     callsheet_memory_answer_with_lists(memory, true);
-    callsheet_memory_change_identity(memory);
     OK(callsheet_memory_delete(memory, "billing", "foreign", &error));
     until_len(watch, 0);
+    callsheet_memory_change_identity(memory);
+    OK(callsheet_memory_put(memory, &foreign, &error));
+    until_len(watch, 1);
     foreign.address = NULL;
     INVALID(callsheet_memory_put(memory, &foreign, &error));
     foreign = options_of("billing", 0);
     INVALID(callsheet_memory_put(memory, &foreign, &error));
+    callsheet_memory_t *open = memory;
     INVALID(callsheet_memory_open("no/name", &memory, &error));
     CHECK(memory == NULL);
     callsheet_watch_free(watch);
     close_client(client);
+    callsheet_memory_free(open);
 }
 
 TEST(an_unproven_empty_list_and_a_wiped_registry) {

@@ -198,6 +198,13 @@ TEST(arguments_out_of_range_are_refused) {
     options = options_of("billing", 1);
     options.ttl_ms = 10;
     INVALID(callsheet_register(client, &options, &made, &error));
+    options.ttl_ms = -5000;
+    INVALID(callsheet_register(client, &options, &made, &error));
+    options.ttl_ms = -1;
+    options.drain_ms = INT64_MIN;
+    INVALID(callsheet_register(client, &options, &made, &error));
+    options.drain_ms = INT64_MAX;
+    INVALID(callsheet_register(client, &options, &made, &error));
     options = options_of("billing", 1);
     options.tags_len = 1;
     INVALID(callsheet_register(client, &options, &made, &error));

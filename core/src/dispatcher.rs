@@ -161,7 +161,7 @@ impl<C: Send + Sync + 'static> Dispatcher<C> {
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Job<C>>> {
         loop {
             // Subscriptions are dropped outside the lock: a source that goes may ring other bells.
-            let ended = {
+            let (ended, running) = {
                 let mut state = self.0.lock();
                 if state.closed {
                     return Poll::Ready(None);
@@ -182,10 +182,16 @@ impl<C: Send + Sync + 'static> Dispatcher<C> {
                         let running = Running { bell, shared: self.0.clone() };
                         return Poll::Ready(Some(Job { callback, event, running }));
                     }
-                    Poll::Ready(None) => state.subscriptions.remove(&id),
+                    Poll::Ready(None) => {
+                        // As if it ran, so that who closes meanwhile waits until it is dropped.
+                        state.running = Some((id, std::thread::current().id()));
+                        let ended = state.subscriptions.remove(&id);
+                        (ended, Running { bell, shared: self.0.clone() })
+                    }
                 }
             };
             drop(ended);
+            drop(running);
         }
     }
 

@@ -77,6 +77,10 @@ impl Shared {
         if listed.ended {
             slot.end();
         }
+        if listed.subscribers.len() == listed.subscribers.capacity() {
+            // As in `View::subscribe`.
+            listed.subscribers.retain(|slot| slot.strong_count() > 0);
+        }
         listed.subscribers.push(Arc::downgrade(&slot));
         slot
     }
@@ -249,6 +253,13 @@ impl std::fmt::Debug for NamesWatch {
 mod tests {
     use super::*;
     use std::task::Waker;
+
+    #[test]
+    fn watches_that_come_and_go_leave_nothing() {
+        let shared = Shared::new();
+        (0..1000).for_each(|_| drop(shared.subscribe()));
+        assert!(shared.lock().subscribers.len() < 10);
+    }
 
     #[test]
     fn who_subscribes_while_it_ends_is_told() {

@@ -85,6 +85,10 @@ impl View {
             subscriber.offer(current);
         }
         let subscriber: Arc<dyn Subscriber> = subscriber;
+        if state.subscribers.len() == state.subscribers.capacity() {
+            // Those that are gone, before there is more room: of a service that never changes nobody else would notice.
+            state.subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        }
         state.subscribers.push(Arc::downgrade(&subscriber));
     }
 
@@ -129,9 +133,8 @@ impl Inbox {
 
     pub(super) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         let last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        self.slot.poll_ready(context, |snapshot| {
-            last.as_ref().is_none_or(|last| !snapshot.says_the_same_as(last))
-        })
+        self.slot
+            .poll_ready(context, |snapshot| last.as_ref().is_none_or(|last| !snapshot.says_the_same_as(last)))
     }
 
     pub(super) fn skipped(&self) -> u64 {
