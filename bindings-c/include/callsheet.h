@@ -1623,6 +1623,35 @@ callsheet_code callsheet_set_log(int32_t level,
                                  struct callsheet_error_t **error);
 
 /**
+ * What `callsheet_instance_set_mark` marked `instance` with; 0 for one that is not marked, and for NULL.
+ *
+ * # Safety
+ * `instance` is NULL or valid.
+ */
+uint64_t callsheet_instance_mark(const struct callsheet_instance_t *instance);
+
+/**
+ * Marks an instance of a snapshot or pick, unless it is marked, and gives the mark that it has now. An instance that did
+ * not change is the same one, with its mark, in every snapshot and pick of the process. Once it is in none of them its mark
+ * is given back by `callsheet_marks_released`. 0 for NULL.
+ *
+ * # Safety
+ * `instance` is NULL or valid.
+ */
+uint64_t callsheet_instance_set_mark(const struct callsheet_instance_t *instance,
+                                     uint64_t mark);
+
+/**
+ * Gives back at most `len` marks of instances that are gone, each once, and says how many. Those that mark instances have
+ * to ask from time to time.
+ *
+ * # Safety
+ * `marks` is NULL, or as many as `len` may be written there.
+ */
+size_t callsheet_marks_released(uint64_t *marks,
+                                size_t len);
+
+/**
  * The registry of this name.
  *
  * Errors: `CALLSHEET_INVALID_ARGUMENT` when no URL could have this name.

@@ -7,6 +7,7 @@ use callsheet::host::converted;
 use callsheet::{Instance, Status};
 
 use crate::boundary::{free, quiet};
+use crate::mark::Mark;
 
 /// Whether an instance should be called.
 #[repr(i32)]
@@ -50,6 +51,7 @@ pub struct callsheet_instance_t {
     weight: u32,
     pub(crate) port: u16,
     status: callsheet_status,
+    pub(crate) mark: Mark,
 }
 
 /// Collects texts; each is known by where it begins.
@@ -88,6 +90,7 @@ impl callsheet_instance_t {
             weight: instance.weight,
             port: instance.port,
             status: instance.status.into(),
+            mark: Mark::default(),
             text: Box::default(),
         };
         made.text = texts.0.into_boxed_slice();
@@ -320,6 +323,7 @@ pub unsafe extern "C" fn callsheet_instance_copy(
             text: instance.text.clone(),
             tags: instance.tags.clone(),
             metadata: instance.metadata.clone(),
+            mark: Mark::default(),
             ..*instance
         })))
     };

@@ -17,6 +17,7 @@ mod feed;
 pub mod filter;
 pub mod instance;
 pub mod log;
+pub mod mark;
 pub mod memory;
 pub mod names;
 pub mod options;
