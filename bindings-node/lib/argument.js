@@ -66,7 +66,9 @@ function milliseconds(what, value) {
 }
 
 function timeout(value) {
-  return value === undefined || value === Infinity ? FOREVER : Math.min(milliseconds('timeout', value), FOREVER)
+  return value === undefined || value === Infinity
+    ? FOREVER
+    : Math.min(milliseconds('timeout', value), FOREVER)
 }
 
 function flag(what, value) {
@@ -92,7 +94,8 @@ function signal(value) {
  */
 function options(given, known) {
   if (given === undefined) return {}
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw wrong('options', 'an object', given)
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw wrong('options', 'an object', given)
   const read = {}
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(known, name)) {

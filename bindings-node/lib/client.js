@@ -220,7 +220,11 @@ class Client {
 
   #subscribe(id, feed, convert, callback, { ref }) {
     const failed = () => native.clientCountCallbackFailure(this.#core)
-    return new Subscription(id, feed, convert, callback, { ref, failed, gone: (gone) => this.#open.delete(gone) })
+    return new Subscription(id, feed, convert, callback, {
+      ref,
+      failed,
+      gone: (gone) => this.#open.delete(gone),
+    })
   }
 
   /** Calls `callback` with the states of a registration, to the last. */
@@ -266,7 +270,8 @@ function address(url) {
 /** Whatever is wrong in the arguments of `connect` is `config`. */
 function connectOptions(given) {
   return asConfig(() => {
-    const { ref = false, ...rest } = given === undefined || given === null ? {} : options(given, anything(given))
+    const { ref = false, ...rest } =
+      given === undefined || given === null ? {} : options(given, anything(given))
     flag('ref', ref)
     const read = { ref }
     for (const [name, value] of Object.entries(rest)) {

@@ -59,7 +59,9 @@ function thrown(error) {
     return decode(error.message)
   } catch {
     // A value of a type that `argument.js` should have refused, or a defect of the module.
-    return new CallsheetError('internal', `callsheet failed; please report this: ${error.message}`, { cause: error })
+    return new CallsheetError('internal', `callsheet failed; please report this: ${error.message}`, {
+      cause: error,
+    })
   }
 }
 

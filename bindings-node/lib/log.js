@@ -63,7 +63,10 @@ function warn(message) {
 /** A callback of the program's own threw, which is a mistake in the program and must not be silent. */
 function callbackFailed(error) {
   if (listener === undefined) {
-    process.emitWarning(error instanceof Error ? error : `a callback threw ${String(error)}`, 'CallsheetWarning')
+    process.emitWarning(
+      error instanceof Error ? error : `a callback threw ${String(error)}`,
+      'CallsheetWarning',
+    )
     return
   }
   tell('error', `a callback threw, and is called again for the next change: ${error?.stack ?? String(error)}`)

@@ -56,7 +56,11 @@ class Snapshot {
     if (!(previous instanceof Snapshot)) throw invalid('changesSince takes a snapshot')
     const { added, removed, changed } = checked(native.snapshotChanges, this.#core, previous.#core)
     const of = (snapshot, positions) => Object.freeze(positions.map((at) => snapshot.instances[at]))
-    return Object.freeze({ added: of(this, added), removed: of(previous, removed), changed: of(this, changed) })
+    return Object.freeze({
+      added: of(this, added),
+      removed: of(previous, removed),
+      changed: of(this, changed),
+    })
   }
 
   [Symbol.iterator]() {

@@ -94,7 +94,7 @@ class Watch {
       reader.reject(reason)
     }
     this.close()
-  }
+  };
 
   [Symbol.asyncIterator]() {
     return this
