@@ -19,6 +19,9 @@ def local(path: pathlib.Path, kind: str, service: str, id: str) -> None:
         for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
             file.unlink(missing_ok=True)
         return
+    if kind == "corrupt":
+        path.write_bytes(b"this is no registry\n" * 1000)
+        return
     body = json.dumps({"id": id, "service": service, "address": "10.9.9.9", "port": 9999})
     statements = {
         "put": ("INSERT OR REPLACE INTO instances (service, id, body) VALUES (?, ?, ?)", (service, id, body)),

@@ -1,8 +1,8 @@
-"""Print the conformance matrix, language x registry x scenario, from the lines that the runners left.
+"""Print the conformance matrix, language x registry x scenario, from the lines that the runs left.
 
 Usage: matrix.py [FOLDER]    (default: target/conformance in the repository's root)
 
-Ends with 1 when a scenario failed, or nobody ran it.
+Ends with 1 when a scenario failed, was not run, or a language that has a driver has no results.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "engine"))
+
+import languages  # noqa: E402
+
 PROMISE = r"(?:registration|discovery|field bugs) \d+|^(?:connect|errors|limits|words)\b"
 KINDS = ("passed", "skipped", "failed", "missing")
 
@@ -34,7 +38,10 @@ def main(folder: pathlib.Path) -> int:
     columns = sorted({column for column, _, _ in last})
     counts = {column: collections.Counter() for column in columns}
     reasons, promises = collections.Counter(), collections.Counter()
-    failures = []
+    ran = {column.split()[0] for column in columns}
+    failures = [
+        f"FAILED {name}: it has no results at all" for name in languages.expected() if name not in ran
+    ]
     for path in sorted((HERE / "scenarios").glob("*.json")):
         print(f"\n{path.stem:<76}" + "  ".join(columns))
         for scenario in json.loads(path.read_text(encoding="utf-8")):

@@ -4,6 +4,7 @@
 mod changes;
 mod child;
 mod completions;
+mod description;
 mod exit;
 mod feed;
 mod filter;
@@ -11,6 +12,8 @@ mod list;
 mod live;
 mod output;
 mod pick;
+mod provider;
+mod register;
 mod row;
 mod run;
 mod screen;
@@ -34,7 +37,7 @@ use exit::Failure;
 use output::Output;
 use signals::Signals;
 
-/// Signals that end every command but `run`, which forwards them.
+/// Signals that end every command but `run`, which forwards them. `register` withdraws first.
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 const AFTER_HELP: &str = "\
@@ -49,7 +52,7 @@ Examples:
   callsheet watch billing
   curl \"$(callsheet pick billing)/invoices\"";
 
-/// Service discovery: run a program registered, and list, watch and pick instances.
+/// Service discovery: run programs registered, register others, and list, watch and pick instances.
 #[derive(Parser)]
 #[command(name = "callsheet", bin_name = "callsheet", version, arg_required_else_help = true)]
 #[command(after_help = AFTER_HELP)]
@@ -65,6 +68,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Register(register::Register),
     List(list::List),
     Watch(watch::Watch),
     Pick(pick::Pick),
@@ -109,6 +113,7 @@ impl Arguments {
         match self.command {
             Command::Completions(completions) => completions.execute(output),
             Command::Run(run) => run.execute(registry, output).await,
+            Command::Register(register) => register.execute(registry, output).await,
             Command::List(list) => unless_ended(list.execute(&connect(registry)?, output)).await,
             Command::Pick(pick) => unless_ended(pick.execute(&connect(registry)?, output)).await,
             Command::Watch(watch) => unless_ended(watch.execute(&connect(registry)?, output)).await,

@@ -1,7 +1,6 @@
 //! `callsheet run`: a program, registered while it runs. Starts it, registers it once its port listens, hands signals
 //! on, withdraws, and ends as it ended.
 
-use std::cell::{OnceCell, RefCell};
 use std::ffi::OsString;
 use std::future::pending;
 use std::pin::{Pin, pin};
@@ -9,29 +8,19 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use tokio::time::{Instant, sleep, timeout};
 
 use super::child::{Child, not_started};
+use super::description::Description;
 use super::exit::Failure;
-use super::output::{Output, printable};
+use super::output::Output;
+use super::provider::{Provider, Voice};
 use super::signals::Signals;
 use super::value;
-use crate::client::Client;
-use crate::error::Error;
 use crate::health::{Check, accepts};
-use crate::registration::{Registration, RegistrationHandle, State};
+use crate::registration::Registration;
 
 /// What is handed on to the program. The others either can't be caught or mean this process alone.
 const FORWARDED: [i32; 8] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM];
-/// How long a signal to end is held back for a registry that does not answer.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a program that has ended is withdrawn at most; the registration itself gives up a little earlier.
-const WITHDRAWAL: Duration = Duration::from_secs(6);
-/// Between two tries of what the core does not retry by itself, and between two looks at a registration that is
-/// pending.
-const RETRY: Duration = Duration::from_secs(5);
-/// The same trouble is told again after this.
-const REMINDER: Duration = Duration::from_secs(60);
 
 const AFTER_HELP: &str = "\
 The program is registered once PORT accepts connections and withdrawn when it ends, however it ends. SIGTERM and \
@@ -59,33 +48,8 @@ pub(super) struct Run {
     /// The port that it listens on
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The address that others reach it at. Default: $CALLSHEET_ADDRESS, else what suits the registry
-    #[arg(long)]
-    address: Option<String>,
-    /// Its id within the service. Default: ADDRESS:PORT
-    #[arg(long)]
-    id: Option<String>,
-    /// A tag; may be given again
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// A metadata pair; may be given again
-    #[arg(long, value_name = "KEY=VALUE", value_parser = value::pair)]
-    metadata: Vec<(String, String)>,
-    /// Where it runs, such as an availability zone
-    #[arg(long)]
-    zone: Option<String>,
-    /// What it runs
-    #[arg(long)]
-    version: Option<String>,
-    /// Its share of calls for weighted policies, 1 to 65535. Default: 1
-    #[arg(long)]
-    weight: Option<u32>,
-    /// How long the registry keeps it without hearing of it, such as 10s. Default: $CALLSHEET_TTL, else 10s
-    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
-    ttl: Option<Duration>,
-    /// How to speak to it. Default: http
-    #[arg(long)]
-    scheme: Option<String>,
+    #[command(flatten)]
+    description: Description,
     /// How its health is decided
     #[arg(long, value_enum, default_value_t)]
     check: HealthCheck,
@@ -127,7 +91,7 @@ impl Run {
                 return Ok(not_started(&error));
             }
         };
-        let provider = &Provider { client, handle: OnceCell::new(), output, told: RefCell::default() };
+        let provider = &Provider::new(client, output, Voice::Trouble);
         let mut registered = pin!(provider.keep_registered(registration));
         // The signal to pass on once the program is withdrawn.
         let mut farewell: Option<Pin<Box<dyn Future<Output = i32> + '_>>> = None;
@@ -169,143 +133,14 @@ impl Run {
     }
 
     fn registration(&self) -> Registration {
-        let mut registration =
-            Registration::new(&self.service).port(self.port).wait_for_port(true).hold(true);
-        registration = registration.check(match self.check {
+        let registration = Registration::new(&self.service).port(self.port).wait_for_port(true).hold(true);
+        let registration = self.description.of(registration).check(match self.check {
             HealthCheck::Ttl => Check::ttl(),
             HealthCheck::Tcp => Check::tcp(),
         });
-        for tag in &self.tags {
-            registration = registration.tag(tag);
-        }
-        for (key, value) in &self.metadata {
-            registration = registration.metadata(key, value);
-        }
-        if let Some(address) = &self.address {
-            registration = registration.address(address);
-        }
-        if let Some(id) = &self.id {
-            registration = registration.id(id);
-        }
-        if let Some(zone) = &self.zone {
-            registration = registration.zone(zone);
-        }
-        if let Some(version) = &self.version {
-            registration = registration.version(version);
-        }
-        if let Some(weight) = self.weight {
-            registration = registration.weight(weight);
-        }
-        if let Some(ttl) = self.ttl {
-            registration = registration.ttl(ttl);
-        }
-        if let Some(scheme) = &self.scheme {
-            registration = registration.scheme(scheme);
-        }
-        if let Some(drain) = self.drain {
-            registration = registration.drain(drain);
-        }
-        registration
-    }
-}
-
-/// The registration of a running program. What goes wrong with it is told and retried, and never ends the program.
-struct Provider<'a> {
-    client: Client,
-    handle: OnceCell<RegistrationHandle>,
-    output: &'a Output,
-    /// The trouble that was told last and when; `None` while all is well.
-    told: RefCell<Option<(String, Instant)>>,
-}
-
-impl Provider<'_> {
-    /// Registers, and tells what keeps it from being registered. Never ends by itself.
-    async fn keep_registered(&self, registration: Registration) {
-        let handle = loop {
-            match self.client.register(registration.clone()).await {
-                Ok(handle) => break self.handle.get_or_init(|| handle),
-                Err(error) => self.trouble(&error),
-            }
-            sleep(RETRY).await;
-        };
-        let Ok(states) = handle.states() else { return pending().await };
-        // Only lifts the hold; how it goes is told by the states.
-        let _ = handle.ready(Duration::ZERO).await;
-        // A registry that is down is told of at once, not only when the port listens.
-        if let Err(error) = self.client.ping().await {
-            self.trouble(&error);
-        }
-        let mut state = State::Pending;
-        loop {
-            let change = match state {
-                // Tries that fail are no change of state.
-                State::Pending => timeout(RETRY, states.next()).await,
-                _ => Ok(states.next().await),
-            };
-            match change {
-                Ok(Some(change)) => {
-                    state = change.state;
-                    match (state, change.error) {
-                        (State::Registered, _) => self.well(handle),
-                        (_, Some(error)) => self.trouble(&error),
-                        _ => {}
-                    }
-                }
-                Ok(None) => pending().await,
-                Err(_) => handle.last_error().iter().for_each(|error| self.trouble(error)),
-            }
-        }
-    }
-
-    fn trouble(&self, error: &Error) {
-        let message = error.to_string();
-        let mut told = self.told.borrow_mut();
-        if told.as_ref().is_some_and(|(last, at)| *last == message && at.elapsed() < REMINDER) {
-            return;
-        }
-        self.output.warn(&format!("not registered: {message}"));
-        *told = Some((message, Instant::now()));
-    }
-
-    fn well(&self, handle: &RegistrationHandle) {
-        if self.told.take().is_some() {
-            let (service, id) = (handle.instance().service, handle.id());
-            self.output.warn(&format!("{service}/{} is registered now", printable(&id)));
-        }
-    }
-
-    /// Until no new calls should come: withdrawn and drained, or told to a registry that does not answer.
-    async fn withdrawn(&self) {
-        let silence = async {
-            match self.handle.get() {
-                // Only the drain is left.
-                Some(handle) if handle.wait(State::Closed, PATIENCE).await.is_ok() => pending().await,
-                Some(_) => {}
-                None => sleep(PATIENCE).await,
-            }
-        };
-        tokio::select! {
-            _ = self.client.close() => {}
-            () = silence => {}
-        }
-    }
-
-    /// Withdraws a program that has ended, which has no calls under way to wait for.
-    async fn withdraw(&self) {
-        let undrained = async {
-            match self.handle.get() {
-                Some(handle) if handle.wait(State::Closed, WITHDRAWAL).await.is_ok() => {}
-                _ => pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            _ = self.client.close() => {}
-            () = undrained => {}
-            () = sleep(WITHDRAWAL) => {}
-        }
-        if let Some(error) = self.handle.get().and_then(RegistrationHandle::last_error) {
-            self.output.warn(&error.to_string());
+        match self.drain {
+            Some(drain) => registration.drain(drain),
+            None => registration,
         }
     }
 }

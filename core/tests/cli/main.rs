@@ -4,6 +4,7 @@
 mod list;
 mod pick;
 mod program;
+mod register;
 mod run;
 #[cfg(target_os = "linux")]
 mod terminal;

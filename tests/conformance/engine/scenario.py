@@ -1,0 +1,60 @@
+"""The scenarios as they stand in their files, who skips which, and one made ready to run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from languages import CONFORMANCE
+
+SKIPS = json.loads((CONFORMANCE / "skips.json").read_text(encoding="utf-8"))
+PORTS = itertools.count(os.getpid() * 97 % 12_000)
+
+
+def scenarios() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every scenario with the area it is of."""
+    for path in sorted((CONFORMANCE / "scenarios").glob("*.json")):
+        for scenario in json.loads(path.read_text(encoding="utf-8")):
+            yield path.stem, scenario
+
+
+def skipped(language: str, registry: str, scenario: dict[str, Any]) -> str | None:
+    """Why this scenario is not run."""
+    needs = set(scenario.get("needs", ()))
+    for skip in SKIPS:
+        if (
+            language in skip.get("languages", [language])
+            and registry in skip.get("registries", [registry])
+            and scenario["name"] in skip.get("scenarios", [scenario["name"]])
+            and ("needs" not in skip or needs & set(skip["needs"]))
+        ):
+            return skip["reason"]
+    return None
+
+
+def steps(scenario: dict[str, Any], url: str, port: int) -> list[dict[str, Any]]:
+    """Its steps, filled in."""
+    text = json.dumps(scenario["steps"]).replace("{url}", url)
+    text = text.replace('"{port}"', str(port)).replace("{port}", str(port))
+    return json.loads(re.sub(r"\{(\d+)\}", lambda count: "x" * int(count[1]), text))
+
+
+def free_port() -> socket.socket:
+    """A port that nothing listens on, outside the range from which the system takes ports by itself.
+
+    While the UDP port of the same number is held, no other runner takes it.
+    """
+    while True:
+        port = 20_000 + next(PORTS) % 12_000
+        held = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            held.bind(("127.0.0.1", port))
+            socket.create_server(("127.0.0.1", port)).close()
+            return held
+        except OSError:
+            held.close()
