@@ -1,6 +1,7 @@
 // Callbacks: called on this thread, for each subscription in order and one at a time, never after its end.
 'use strict'
 
+const { AsyncResource } = require('node:async_hooks')
 const native = require('./native')
 const { feeds, hold, release } = require('./host')
 const { callbackFailed } = require('./log')
@@ -21,7 +22,8 @@ class Subscription {
     this.#id = id
     this.#feed = feed
     this.#convert = convert
-    this.#callback = callback
+    // Called in the context in which it was given, as timers and events are.
+    this.#callback = AsyncResource.bind(callback)
     this.#failed = failed
     this.#ref = ref
     this.#gone = gone

@@ -68,8 +68,10 @@ class Client {
   #core
   #ref
   #snapshots = new Snapshots()
-  /** What ends with the client, because it would hold the process or call back. */
+  /** What ends when the client is about to close, because it would hold the process or call back. */
   #open = new Set()
+  /** Who is told the states of registrations, which is not over before the client is closed. */
+  #told = new Set()
   #closing = false
 
   constructor(core, ref) {
@@ -95,9 +97,13 @@ class Client {
       this.#letGo()
       throw error
     }
-    if (ref) this.#follow(core, () => {}, { ref })
-    if (onState !== undefined) this.#follow(core, onState, {})
-    return new Registration(core, this.#core, () => this.#letGo())
+    const followers = []
+    if (ref) followers.push(this.#follow(core, () => {}, { ref }))
+    if (onState !== undefined) followers.push(this.#follow(core, onState, {}))
+    return new Registration(core, this.#core, () => {
+      for (const follower of followers) follower.close()
+      this.#letGo()
+    })
   }
 
   registration(id) {
@@ -152,8 +158,7 @@ class Client {
     const { filter: wanted, key } = filter(read)
     const id = number()
     const feed = checked(native.clientWatch, this.#core, id, text('service', service), wanted)
-    const subscription = this.#subscribe(id, feed, this.#snapshot(service, key), callback, read)
-    this.#open.add(subscription)
+    const subscription = this.#subscribe(id, feed, this.#snapshot(service, key), callback, read, this.#open)
     const stop = () => subscription.close()
     stop.close = stop
     if (Symbol.dispose) stop[Symbol.dispose] = stop
@@ -202,6 +207,8 @@ class Client {
       this.#letGo()
       this.#snapshots.clear()
       closed(this)
+      // After an abort there may still be states to tell.
+      if (!signal?.aborted) for (const told of [...this.#told]) told.close()
     }
   }
 
@@ -218,20 +225,19 @@ class Client {
     return watch
   }
 
-  #subscribe(id, feed, convert, callback, { ref }) {
+  #subscribe(id, feed, convert, callback, { ref }, among) {
     const failed = () => native.clientCountCallbackFailure(this.#core)
-    return new Subscription(id, feed, convert, callback, {
-      ref,
-      failed,
-      gone: (gone) => this.#open.delete(gone),
-    })
+    const gone = (subscription) => among.delete(subscription)
+    const subscription = new Subscription(id, feed, convert, callback, { ref, failed, gone })
+    among.add(subscription)
+    return subscription
   }
 
   /** Calls `callback` with the states of a registration, to the last. */
   #follow(registration, callback, read) {
     const id = number()
     const feed = checked(native.clientStates, this.#core, id, registration)
-    this.#subscribe(id, feed, (state) => state, callback, read)
+    return this.#subscribe(id, feed, (state) => state, callback, read, this.#told)
   }
 
   #letGo() {

@@ -12,13 +12,13 @@ const { warn } = require('./log')
 class Registration {
   #core
   #client
-  #letGo
+  #ended
 
-  /** `client` is the native one; `letGo` is called when the registration may have ended. */
-  constructor(core, client, letGo) {
+  /** `client` is the native one; `ended` is called when the registration has ended, or never came to its end. */
+  constructor(core, client, ended) {
     this.#core = core
     this.#client = client
-    this.#letGo = letGo
+    this.#ended = ended
   }
 
   get id() {
@@ -80,7 +80,8 @@ class Registration {
     try {
       await this.#ask({ verb: 'close' }, signal)
     } finally {
-      this.#letGo()
+      // After an abort it goes on, and may still have something to tell.
+      if (!signal?.aborted) this.#ended()
     }
   }
 

@@ -36,8 +36,10 @@ class Snapshot {
       this.#previous = undefined
       const { from, fresh } = checked(native.snapshotConvert, this.#core, previous?.#core)
       const made = instances(fresh)
-      let next = 0
-      const list = Array.from(from, (at) => (at < 0 ? made[next++] : previous.#list[at]))
+      const list = new Array(from.length)
+      for (let at = 0, next = 0; at < list.length; at++) {
+        list[at] = from[at] < 0 ? made[next++] : previous.#list[from[at]]
+      }
       this.#list = Object.freeze(list)
     }
     return this.#list
