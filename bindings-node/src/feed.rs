@@ -1,6 +1,7 @@
 //! Everything that yields values over time: snapshots, names, states, lines of log. JavaScript polls one when it was told
 //! that there may be news; nothing of it is queued in between.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,9 @@ pub(crate) enum Source {
 
 /// A source, and who is told when it has something.
 pub(crate) struct Feed {
-    source: Source,
+    /// None once closed: JavaScript may hold on to a feed for long after.
+    source: RefCell<Option<Source>>,
+    skipped: Cell<u64>,
     alarm: Arc<Alarm>,
 }
 
@@ -50,14 +53,16 @@ impl Feed {
     /// A feed that JavaScript knows by the number `id`.
     pub(crate) fn external(host: &Rc<Host>, id: u32, source: Source) -> External<Feed> {
         let alarm = Arc::new(Alarm { id, rung: AtomicBool::new(false), outbox: host.outbox.clone() });
-        External::new(Feed { source, alarm })
+        External::new(Feed { source: RefCell::new(Some(source)), skipped: Cell::new(0), alarm })
     }
 
     fn poll(&self) -> Poll<Option<News>> {
         self.alarm.rung.store(false, Ordering::Release);
         let waker = Waker::from(self.alarm.clone());
         let context = &mut Context::from_waker(&waker);
-        match &self.source {
+        let source = self.source.borrow();
+        let Some(source) = &*source else { return Poll::Ready(None) };
+        match source {
             Source::Watch(watch) => watch.poll_next_snapshot(context).map(|next| next.map(News::Snapshot)),
             Source::Names(names) => {
                 names.poll_next_names(context).map(|next| next.map(|names| News::Names(names.to_vec())))
@@ -110,22 +115,19 @@ pub fn feed_next(feed: &External<Feed>) -> napi::Result<Next> {
 /// Values that came and went without being read.
 #[napi]
 pub fn feed_skipped(feed: &External<Feed>) -> f64 {
-    match &feed.source {
-        Source::Watch(watch) => watch.skipped() as f64,
-        _ => 0.0,
+    if let Some(Source::Watch(watch)) = &*feed.source.borrow() {
+        feed.skipped.set(watch.skipped());
     }
+    feed.skipped.get() as f64
 }
 
 /// Ends the feed, and with it the subscription.
 #[napi]
 pub fn feed_close(feed: &External<Feed>) -> napi::Result<()> {
+    feed_skipped(feed);
     guarded(|| {
-        match &feed.source {
-            Source::Watch(watch) => watch.close(),
-            Source::Names(names) => names.close(),
-            Source::States(states) => states.close(),
-            Source::Log => {}
-        }
+        let source = feed.source.take();
+        drop(source);
         Ok(())
     })
 }
