@@ -6,7 +6,7 @@ import { check, connect } from 'callsheet'
 const client = await connect() // $CALLSHEET_URL, else local:
 client.closeOnSignals() // withdraws on SIGTERM and Ctrl-C, then ends as usual
 
-const server = createServer((request, response) => response.end('paid\n'))
+const server = createServer((_request, response) => response.end('paid\n'))
 server.listen(0, '127.0.0.1', async () => {
   const registration = await client.register({
     service: 'billing',

@@ -63,7 +63,7 @@ test('a value that the native module does not take is internal, never a crash', 
 })
 
 test('protocol: a registry that answers nonsense', async (t) => {
-  const url = local(t)
+  const url = local()
   require('node:fs').writeFileSync(
     url.replace('local://', ''),
     'this is no database, whatever its name says. '.repeat(100),

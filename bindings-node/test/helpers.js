@@ -24,10 +24,10 @@ async function client(t, options) {
   return { memory, client: made }
 }
 
-/** A `local:` registry that no other test has; its folder goes with the test. */
-function local(t) {
+/** A `local:` registry that no other test has; its folder goes with this process, when all clients are closed. */
+function local() {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'callsheet-node-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   return `local://${folder}/registry.db`
 }
 

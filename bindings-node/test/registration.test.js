@@ -9,7 +9,7 @@ const { client: connected, eventually, failure, local } = require('./helpers')
 
 for (const kind of ['memory', 'local']) {
   test(`${kind}: from register to close`, async (t) => {
-    const url = kind === 'local' ? local(t) : `memory:whole-${process.pid}`
+    const url = kind === 'local' ? local() : `memory:whole-${process.pid}`
     const [client, other] = [await connect(url), await connect(url)]
     t.after(() => Promise.all([client.close(), other.close()]))
     const states = []
