@@ -152,6 +152,7 @@ test('no rejection is left to nobody when everything is closed', async () => {
       client.watch('billing').next()
       client.onChange('billing', () => {})
       for await (const _ of client.watch('billing', { signal: AbortSignal.timeout(1e6) })) break
+      await registration.close()
       memory.unreachable()
       client.watch('other').next()
       const held = await client.register({ service: 'held', port: 80, ready: false })
