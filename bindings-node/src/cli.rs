@@ -10,6 +10,7 @@ use crate::error::guarded;
 pub fn command_line(args: Vec<String>) -> napi::Result<i32> {
     guarded(|| {
         leave_signals();
+        leave_streams();
         Ok(cli::main(args.into_iter().map(Into::into)))
     })
 }
@@ -26,6 +27,21 @@ fn leave_signals() {
             // Ignored signals stay ignored.
             if action.sa_sigaction != libc::SIG_IGN {
                 libc::signal(number, libc::SIG_DFL);
+            }
+        }
+    }
+}
+
+/// Programs that the command runs are to have its standard streams, which Node keeps to itself (libuv's
+/// `uv_disable_stdio_inheritance`).
+fn leave_streams() {
+    #[cfg(unix)]
+    for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        // SAFETY: both calls touch no memory, only the flags of the descriptor, if it is open.
+        unsafe {
+            let flags = libc::fcntl(stream, libc::F_GETFD);
+            if flags >= 0 {
+                libc::fcntl(stream, libc::F_SETFD, flags & !libc::FD_CLOEXEC);
             }
         }
     }
