@@ -24,7 +24,10 @@ test('lists, picks and says its version', async (t) => {
   assert.match((await command(['list'], env)).out, /billing/)
   const listed = JSON.parse((await command(['list', 'billing', '--json'], env)).out)
   assert.match(JSON.stringify(listed), /10\.0\.0\.1/)
-  assert.strictEqual((await command(['pick', 'billing', '--format', '{address}:{port}'], env)).out.trim(), '10.0.0.1:8080')
+  assert.strictEqual(
+    (await command(['pick', 'billing', '--format', '{address}:{port}'], env)).out.trim(),
+    '10.0.0.1:8080',
+  )
   assert.ok((await command(['--version'])).out.includes(version))
   const wrong = await command(['lists'])
   assert.strictEqual(wrong.code, 2)
@@ -36,7 +39,8 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     const url = local()
     const client = await connect(url)
     t.after(() => client.close())
-    const child = "process.on(process.argv[1], () => process.exit(9)); console.log('up'); process.stdin.on('end', () => process.exit(1)).resume()"
+    const child =
+      "process.on(process.argv[1], () => process.exit(9)); console.log('up'); process.stdin.on('end', () => process.exit(1)).resume()"
     const args = ['run', 'billing', '--port', '8080', '--', process.execPath, '-e', child, signal]
     const told = program([COMMAND, ...args], { CALLSHEET_URL: url })
     // Its program goes when its input does.

@@ -20,7 +20,8 @@ const ENDS = {
   nothing: '',
   'an open client': 'await client.ping()',
   'a registration': "await client.register({ service: 'billing', port: 80 })",
-  'a watch that nobody reads': "const watch = client.watch('billing'); await watch.next(); global.kept = watch",
+  'a watch that nobody reads':
+    "const watch = client.watch('billing'); await watch.next(); global.kept = watch",
   'a watch of names': 'global.kept = client.watchServices(); await global.kept.next()',
   'a callback': "client.onChange('billing', () => {}); await client.lookup('billing')",
   'a picker': "global.kept = await client.picker('billing')",
@@ -56,7 +57,8 @@ const STAYS = {
   'the next of a loop': "for await (const _ of client.watch('billing')) console.log('up')",
   'the next of the names': "for await (const _ of client.watchServices()) console.log('up')",
   'a call': "console.log('up'); await client.waitFor('nobody')",
-  'a pick that waits': "const picker = await client.picker('nobody'); console.log('up'); await picker.pick({ timeout: 1e6 })",
+  'a pick that waits':
+    "const picker = await client.picker('nobody'); console.log('up'); await picker.pick({ timeout: 1e6 })",
   'a client with ref': "await connect('memory:', { ref: true }); console.log('up')",
   'a watch with ref': "client.watch('billing', { ref: true }); console.log('up')",
   'names with ref': "client.watchServices({ ref: true }); console.log('up')",
@@ -95,7 +97,10 @@ const EVERYTHING = `
 
 const ENDINGS = {
   'process.exit': ['process.exit(3)', 3],
-  'process.exit in a callback': ["client.onChange('billing', () => process.exit(3)); await new Promise(() => {})", 3],
+  'process.exit in a callback': [
+    "client.onChange('billing', () => process.exit(3)); await new Promise(() => {})",
+    3,
+  ],
   'an exception that nobody catches': ["setImmediate(() => { throw new Error('on purpose') })", 1],
   'a rejection that nobody handles': ["Promise.reject(new Error('on purpose'))", 1],
 }

@@ -35,8 +35,14 @@ test('a callback gets the lines, of its level and above, until it is stopped', a
   const { status, out, err } = await run(program(before, after))
   assert.deepStrictEqual([status, err], [0, ''])
   const lines = JSON.parse(out)
-  assert.ok(lines.every(({ level }) => ['warn', 'error'].includes(level)), out)
-  assert.ok(lines.some(({ message }) => message.includes('billing')), out)
+  assert.ok(
+    lines.every(({ level }) => ['warn', 'error'].includes(level)),
+    out,
+  )
+  assert.ok(
+    lines.some(({ message }) => message.includes('billing')),
+    out,
+  )
 })
 
 test('a callback that throws is a warning, and goes on', async () => {
@@ -48,7 +54,10 @@ test('a callback that throws is a warning, and goes on', async () => {
 
 test('NODE_DEBUG=callsheet writes to the standard error', async () => {
   const { status, out, err } = await run(
-    program('', 'for (let n = 0; n < 50; n++) await new Promise(setImmediate); await client.ping().catch(() => {})'),
+    program(
+      '',
+      'for (let n = 0; n < 50; n++) await new Promise(setImmediate); await client.ping().catch(() => {})',
+    ),
     { env: { NODE_DEBUG: 'callsheet' } },
   )
   assert.deepStrictEqual([status, out], [0, ''])

@@ -19,7 +19,9 @@ async function signalled(t, body, signals, env = {}) {
   const url = local()
   const client = await connect(url)
   t.after(() => client.close())
-  const told = start(`${PRELUDE}${body}\n  console.log('up')\n}\nmain()`, { env: { CALLSHEET_URL: url, ...env } })
+  const told = start(`${PRELUDE}${body}\n  console.log('up')\n}\nmain()`, {
+    env: { CALLSHEET_URL: url, ...env },
+  })
   await eventually(() => told.out.includes('up'))
   await client.waitFor('billing', { timeout: 10_000 })
   for (const [signal, condition] of signals) {

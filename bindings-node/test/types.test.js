@@ -15,8 +15,8 @@ const TYPES = readFileSync(path.join(ROOT, 'index.d.ts'), 'utf8')
 
 test('a program that uses every name compiles under --strict, and its mistakes do not', async () => {
   const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-  await promisify(execFile)(process.execPath, [tsc, '--project', path.join(ROOT, 'test', 'types')]).catch((error) =>
-    assert.fail(error.stdout + error.stderr),
+  await promisify(execFile)(process.execPath, [tsc, '--project', path.join(ROOT, 'test', 'types')]).catch(
+    (error) => assert.fail(error.stdout + error.stderr),
   )
 })
 
@@ -35,7 +35,9 @@ function has(object, name) {
   const missing = members(name).filter((member) => member !== 'constructor' && !(member in object))
   assert.deepStrictEqual(missing, [], name)
   const own = Object.getOwnPropertyNames(Object.getPrototypeOf(object)).concat(Object.keys(object))
-  const untold = own.filter((member) => !/^(constructor|toString)$/.test(member) && !members(name).includes(member))
+  const untold = own.filter(
+    (member) => !/^(constructor|toString)$/.test(member) && !members(name).includes(member),
+  )
   return untold
 }
 
@@ -48,11 +50,17 @@ test('every object has what its type says, and no more', async (t) => {
   assert.deepStrictEqual(has(registration, 'Registration'), [])
   assert.deepStrictEqual(has(snapshot, 'Snapshot'), [])
   assert.deepStrictEqual(has(snapshot.at(0), 'Instance'), [])
-  assert.deepStrictEqual(has(snapshot.changesSince(snapshot), 'Changes').filter((name) => !(name in {})), [])
+  assert.deepStrictEqual(
+    has(snapshot.changesSince(snapshot), 'Changes').filter((name) => !(name in {})),
+    [],
+  )
   assert.deepStrictEqual(has(picker, 'Picker'), [])
   assert.deepStrictEqual(has(picker.pick(), 'Pick'), [])
   assert.deepStrictEqual(has(memory, 'Memory'), [])
   // `ready` is how the host tells a watch of news.
   assert.deepStrictEqual(has(client.watch('billing'), 'Follow'), ['ready'])
-  assert.deepStrictEqual(has(client.stats(), 'Stats').filter((name) => !(name in {})), [])
+  assert.deepStrictEqual(
+    has(client.stats(), 'Stats').filter((name) => !(name in {})),
+    [],
+  )
 })

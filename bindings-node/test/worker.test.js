@@ -111,7 +111,9 @@ test('callbacks run on the thread that asked for them', async (t) => {
       parentPort.once('message', () => client.close().then(() => parentPort.close()))
     })`
   const workers = [worker(code, memory.url), worker(code, memory.url)]
-  const told = await Promise.all(workers.map((one) => once(one, 'message').then(([id]) => id === one.threadId)))
+  const told = await Promise.all(
+    workers.map((one) => once(one, 'message').then(([id]) => id === one.threadId)),
+  )
   assert.deepStrictEqual(told, [true, true])
   let here = 0
   client.onChange('billing', () => here++)
