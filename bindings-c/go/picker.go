@@ -131,8 +131,8 @@ func (p *Picker) Pick() (Pick, error) {
 	return slot.picked(number)
 }
 
-// pickOther is Pick of another instance than the one with this id, where there is another.
-func (p *Picker) pickOther(id string) (Pick, error) {
+// pickOther is Pick of another instance than those with these ids, where there is another.
+func (p *Picker) pickOther(tried []string) (Pick, error) {
 	users, open := p.inner.enter()
 	if !open {
 		return Pick{}, closed("picker")
@@ -141,8 +141,9 @@ func (p *Picker) pickOther(id string) (Pick, error) {
 	defer users.Add(-1)
 	var a arguments
 	defer a.free()
+	first, count := a.texts("tried", tried)
 	slot := slots.Get().(*slot)
-	return slot.picked(C.cs_pick_other(p.inner.ptr, a.text("id", id), &slot.raw))
+	return slot.picked(C.cs_pick_other(p.inner.ptr, first, count, &slot.raw))
 }
 
 // PickWait is Pick that waits for an instance to come, as long as ctx.
@@ -194,6 +195,14 @@ func (p *Picker) Len() int {
 //
 // Errors: what f failed with last; [ErrNoInstances], [ErrCancelled], [ErrTimeout], [ErrClosed] when there was nothing to call.
 func (p *Picker) Call(ctx context.Context, attempts int, f func(ctx context.Context, pick Pick) error) error {
+	return p.CallIf(ctx, attempts, unconnected, f)
+}
+
+// CallIf is Call with a judgement of one's own on which failures another instance may mend: for calls that can be repeated
+// safely, more of them.
+//
+// Errors: as of Call.
+func (p *Picker) CallIf(ctx context.Context, attempts int, again func(error) bool, f func(ctx context.Context, pick Pick) error) error {
 	if ctx == nil {
 		return invalid("the context is nil; pass context.Background()")
 	}
@@ -204,20 +213,26 @@ func (p *Picker) Call(ctx context.Context, attempts int, f func(ctx context.Cont
 		}
 		return wait(limit, true)
 	})
-	for err == nil {
+	if err != nil {
+		return err
+	}
+	for tried := []string{pick.ID}; ; tried = append(tried, pick.ID) {
 		// Also when f panics.
-		err = func() (failed error) {
+		err := func() (failed error) {
 			failed = errPanicked
 			defer func() { pick.Done(failed) }()
 			return f(ctx, pick)
 		}()
-		attempts--
-		if attempts <= 0 || ctx.Err() != nil || !unconnected(err) {
+		if err == nil || len(tried) >= attempts || ctx.Err() != nil || !again(err) {
 			return err
 		}
-		pick, err = p.pickOther(pick.ID)
+		other, gone := p.pickOther(tried)
+		if gone != nil {
+			// All have gone meanwhile, of which the call's own error says more.
+			return err
+		}
+		pick = other
 	}
-	return err
 }
 
 var errPanicked = errors.New("callsheet: the call panicked")

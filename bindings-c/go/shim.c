@@ -67,9 +67,9 @@ int32_t cs_pick(callsheet_picker_t *picker, cs_pick_t *pick) {
     return picked(code, error, pick);
 }
 
-int32_t cs_pick_other(callsheet_picker_t *picker, const char *tried, cs_pick_t *pick) {
+int32_t cs_pick_other(callsheet_picker_t *picker, const char *const *tried, size_t tried_len, cs_pick_t *pick) {
     callsheet_error_t *error = NULL;
-    callsheet_code code = callsheet_pick_other(picker, tried, (callsheet_pick_t *)pick->pick, &error);
+    callsheet_code code = callsheet_pick_other(picker, tried, tried_len, (callsheet_pick_t *)pick->pick, &error);
     return picked(code, error, pick);
 }
 

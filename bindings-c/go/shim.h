@@ -46,7 +46,7 @@ callsheet_stats_t cs_stats(void);
 size_t cs_events(callsheet_client_t *client, uint64_t *tags, size_t room, bool *over);
 
 int32_t cs_pick(callsheet_picker_t *picker, cs_pick_t *pick);
-int32_t cs_pick_other(callsheet_picker_t *picker, const char *tried, cs_pick_t *pick);
+int32_t cs_pick_other(callsheet_picker_t *picker, const char *const *tried, size_t tried_len, cs_pick_t *pick);
 int32_t cs_take_pick(callsheet_call_t *call, cs_pick_t *pick);
 void cs_pick_done(cs_pick_t *pick, int32_t outcome);
 

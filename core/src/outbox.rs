@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 
 use crate::error::Result;
 use crate::fork::Owned;
@@ -60,9 +60,25 @@ impl<T: Send + 'static> Outbox<T> {
     ) -> Result<Call> {
         let outbox = self.clone();
         // A task within the task, so that a panic of the call is an answer as well.
-        let call = crate::runtime::spawn(&handle()?, call);
-        let task = handle()?.spawn(async move { outbox.push(mark(call.await)) });
-        Ok(Call(Owned::new(task.abort_handle())))
+        let mut call = crate::runtime::spawn(&handle()?, call);
+        let given_up = Arc::new(Notify::new());
+        let cancelled = given_up.clone();
+        handle()?.spawn(async move {
+            let answer = tokio::select! {
+                biased;
+                answer = &mut call => answer,
+                () = cancelled.notified() => {
+                    // What it opened just before that must reach somebody who can close it.
+                    call.abort();
+                    match call.await {
+                        Ok(value) => Ok(value),
+                        Err(_) => return,
+                    }
+                }
+            };
+            outbox.push(mark(answer));
+        });
+        Ok(Call(Owned::new(given_up)))
     }
 }
 
@@ -73,13 +89,14 @@ impl<T> std::fmt::Debug for Outbox<T> {
 }
 
 /// A call that was begun. Dropping this leaves it to its end.
-pub struct Call(Owned<AbortHandle>);
+pub struct Call(Owned<Arc<Notify>>);
 
 impl Call {
-    /// Gives up on it: its answer does not come, unless it was on its way.
+    /// Gives up on it: its answer does not come, unless it was on its way. The host has to look for such a late one:
+    /// it may hold a registration, which nobody else would close.
     pub fn cancel(&self) {
-        if let Ok(task) = self.0.get() {
-            task.abort();
+        if let Ok(given_up) = self.0.get() {
+            given_up.notify_one();
         }
     }
 }
@@ -146,6 +163,33 @@ mod tests {
         call.cancel();
         began.recv_timeout(Duration::from_secs(5)).unwrap();
         assert!(bell.try_recv().is_err() && outbox.take().is_empty());
+    }
+
+    #[test]
+    fn what_a_cancelled_call_had_come_to_is_not_lost() {
+        let (outbox, _bell) = outbox();
+        for round in 0..200 {
+            let (done, finished) = mpsc::channel();
+            let call = outbox
+                .run(
+                    async move {
+                        // A test that has failed is gone.
+                        done.send(()).unwrap_or_default();
+                        Ok(round)
+                    },
+                    move |answer| (round, answer),
+                )
+                .unwrap();
+            finished.recv_timeout(Duration::from_secs(5)).unwrap();
+            // It has begun its last poll, which no abort interrupts.
+            call.cancel();
+            let end = std::time::Instant::now() + Duration::from_secs(5);
+            while outbox.lock().is_empty() {
+                assert!(std::time::Instant::now() < end, "the answer of round {round} is lost");
+                std::thread::yield_now();
+            }
+            assert!(matches!(outbox.take()[..], [(_, Ok(_))]));
+        }
     }
 
     struct DropSends(mpsc::Sender<()>);

@@ -85,6 +85,15 @@ pub(crate) struct Task<T> {
     cancels: bool,
 }
 
+impl<T> Task<T> {
+    /// Gives up on it. It still has a result if it came to its end before.
+    pub(crate) fn abort(&self) {
+        if let Ok(handle) = self.handle.get() {
+            handle.abort();
+        }
+    }
+}
+
 impl<T> Future for Task<T> {
     type Output = Result<T>;
 

@@ -3,6 +3,7 @@
 
 mod call;
 mod choose;
+mod outstanding;
 mod p2c;
 mod pick;
 mod table;
@@ -24,6 +25,7 @@ use crate::watch::{ServiceUser, Subscriber, View};
 
 pub use call::{CallError, is_connect_failure};
 use choose::Chooser;
+pub use outstanding::{Outstanding, PICK_EXPIRY, Ticket};
 pub use pick::{Outcome, Pick};
 use table::Table;
 

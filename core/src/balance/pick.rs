@@ -38,6 +38,15 @@ impl Pick {
         Pick { endpoint, start: AtomicU64::new(start) }
     }
 
+    /// When it was made, as nanoseconds of [`clock`], if that was measured.
+    #[inline]
+    pub(super) fn started(&self) -> Option<u64> {
+        match self.start.load(Ordering::Relaxed) {
+            0 => None,
+            start => Some(start),
+        }
+    }
+
     /// The instance.
     pub fn instance(&self) -> &Arc<Instance> {
         &self.endpoint.instance

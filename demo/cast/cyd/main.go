@@ -61,11 +61,13 @@ func (c *calls) call(ctx context.Context, picker *callsheet.Picker, stop <-chan 
 		}
 		var other string
 		attempts := 0
-		err := picker.Call(ctx, 2, func(ctx context.Context, pick callsheet.Pick) (err error) {
+		// A GET may be repeated, so a call that was cut, wherever, is worth a second attempt as well.
+		again := func(error) bool { return true }
+		err := picker.CallIf(ctx, 2, again, func(ctx context.Context, pick callsheet.Pick) (err error) {
 			attempts++
 			other, err = get(ctx, pick.URL())
 			return err
-		}, callsheet.RetryOn(func(error) bool { return true })) // a GET may be repeated, wherever it was cut
+		})
 		c.Lock()
 		if err != nil {
 			c.failed++

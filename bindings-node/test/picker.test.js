@@ -1,0 +1,195 @@
+'use strict'
+
+const assert = require('node:assert')
+const net = require('node:net')
+const test = require('node:test')
+const { client: connected, eventually, failure } = require('./helpers')
+
+async function three(t, policy) {
+  const { memory, client } = await connected(t, { timeout: 300 })
+  for (const port of [1, 2, 3]) memory.put({ service: 'billing', port, address: '10.0.0.1' })
+  return { memory, client, picker: await client.picker('billing', { policy }) }
+}
+
+for (const policy of ['round_robin', 'random', 'p2c']) {
+  test(`${policy} picks every instance`, async (t) => {
+    const { client, picker } = await three(t, policy)
+    assert.deepStrictEqual([picker.service, picker.policy, picker.length], ['billing', policy, 3])
+    const snapshot = await client.lookup('billing')
+    const counts = new Map()
+    for (let n = 0; n < 300; n++) {
+      const pick = picker.pick()
+      const { id, address, port, url, instance } = pick
+      assert.deepStrictEqual(
+        { id, address, port, url },
+        { ...instance, id, address, port, url } && {
+          id: `10.0.0.1:${port}`,
+          address: '10.0.0.1',
+          port,
+          url: `http://10.0.0.1:${port}`,
+        },
+      )
+      assert.deepStrictEqual(instance, snapshot.get(id))
+      counts.set(id, (counts.get(id) ?? 0) + 1)
+      pick.done()
+    }
+    assert.strictEqual(counts.size, 3)
+    if (policy === 'round_robin') assert.deepStrictEqual([...counts.values()], [100, 100, 100])
+  })
+}
+
+test('the default is p2c, which spares who fails or is busy', async (t) => {
+  const { picker } = await three(t)
+  assert.strictEqual(picker.policy, 'p2c')
+  const counts = {}
+  for (let n = 0; n < 300; n++) {
+    const pick = picker.pick()
+    counts[pick.port] = (counts[pick.port] ?? 0) + 1
+    pick.done(pick.port === 2 ? new Error('no') : undefined)
+  }
+  assert.ok(counts[2] < 30, JSON.stringify(counts))
+  const held = []
+  for (let n = 0; n < 3; n++) held.push(picker.pick())
+  assert.ok(held.filter(({ port }) => port !== 2).length >= 2)
+})
+
+test('what a report says, and that only the first one counts', async (t) => {
+  const abort = new DOMException('gave up', 'AbortError')
+  const spared = async (outcome) => {
+    const { memory, client } = await connected(t)
+    for (const port of [1, 2]) memory.put({ service: 'billing', port, address: '10.0.0.1' })
+    const picker = await client.picker('billing')
+    // Both are known, then one call goes as told; a failure makes the other one better for a while.
+    const seen = new Set()
+    while (seen.size < 2) {
+      const pick = picker.pick()
+      seen.add(pick.port)
+      pick.done()
+    }
+    const told = picker.pick()
+    told.done(outcome)
+    told.done(outcome === undefined ? new Error('too late') : undefined)
+    const picks = Array.from({ length: 20 }, () => {
+      const pick = picker.pick()
+      pick.done('cancelled')
+      return pick.port
+    })
+    return !picks.includes(told.port)
+  }
+  for (const failed of [new Error('x'), false, 'failed', 'a text that was thrown', 0]) {
+    assert.ok(await spared(failed), `${failed} is a failure`)
+  }
+  for (const fine of ['cancelled', abort]) {
+    assert.ok(!(await spared(fine)), `${fine} is none`)
+  }
+})
+
+test('picks by the thousand, reported in any order or never', async (t) => {
+  const { picker } = await three(t, 'round_robin')
+  const picks = Array.from({ length: 70_000 }, () => picker.pick())
+  for (const pick of picks.reverse()) pick.done()
+  for (const pick of picks) pick.done()
+  assert.strictEqual(picker.pick().instance.service, 'billing')
+})
+
+test('instances that come and go are told apart', async (t) => {
+  const { memory, client, picker } = await three(t, 'round_robin')
+  for (const port of [1, 2, 3]) memory.delete('billing', `10.0.0.1:${port}`)
+  for (let port = 1000; port < 1300; port++) {
+    memory.put({ service: 'billing', port, address: '10.0.0.1', metadata: { port: `${port}` } })
+    await client.waitFor('billing', { metadata: { port: `${port}` }, timeout: 10_000 })
+    const pick = await eventually(() => {
+      const pick = picker.length === 1 ? picker.pick() : undefined
+      return pick?.port === port && pick
+    })
+    assert.deepStrictEqual([pick.id, pick.instance.metadata.port], [`10.0.0.1:${port}`, `${port}`])
+    memory.delete('billing', `10.0.0.1:${port}`)
+  }
+})
+
+test('nothing to pick', async (t) => {
+  const { memory, client } = await connected(t, { timeout: 200 })
+  const picker = await client.picker('billing')
+  assert.throws(() => picker.pick(), { name: 'CallsheetError', code: 'no_instances', retryable: true })
+  const none = await failure(() => picker.pick({ timeout: 10 }))
+  assert.deepStrictEqual([none.code, none.retryable], ['no_instances', true])
+  assert.strictEqual((await failure(() => picker.call(() => 1))).code, 'no_instances')
+  const waiting = picker.pick({ timeout: 10_000 })
+  memory.put({ service: 'billing', port: 1 })
+  const pick = await waiting
+  assert.strictEqual(pick.port, 1)
+  pick.done()
+  await client.close()
+  assert.throws(() => picker.pick(), { code: 'closed' })
+})
+
+test('call picks, calls and reports', async (t) => {
+  const { picker } = await three(t)
+  assert.strictEqual(await picker.call(({ port }) => port > 0), true)
+  assert.strictEqual(await picker.call(async ({ url }) => url.startsWith('http://10.0.0.1:')), true)
+  await assert.rejects(
+    picker.call(() => {
+      throw new TypeError('mine')
+    }),
+    { name: 'TypeError', message: 'mine' },
+  )
+})
+
+test('call tries another instance after a failure to connect only', async (t) => {
+  const { picker } = await three(t)
+  const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+  const wrapped = new TypeError('fetch failed', { cause: new AggregateError([refused, refused]) })
+  const mixed = new AggregateError([refused, Object.assign(new Error('read'), { code: 'ECONNRESET' })])
+  const calls = async (error, options) => {
+    const called = []
+    const failed = await failure(() =>
+      picker.call(({ id }) => {
+        called.push(id)
+        throw error
+      }, options),
+    )
+    assert.strictEqual(failed, error)
+    for (let at = 1; at < called.length; at++) assert.notStrictEqual(called[at], called[at - 1])
+    return called.length
+  }
+  assert.strictEqual(await calls(refused), 1)
+  assert.strictEqual(await calls(refused, { attempts: 2 }), 2)
+  assert.strictEqual(await calls(wrapped, { attempts: 3 }), 3)
+  assert.strictEqual(await calls(mixed, { attempts: 3 }), 1)
+  assert.strictEqual(await calls(new Error('500'), { attempts: 3 }), 1)
+  assert.strictEqual(
+    await calls(new Error('500'), { attempts: 3, retryOn: ({ message }) => message === '500' }),
+    3,
+  )
+})
+
+test('what fetch and net say of a closed port is a failure to connect', async (t) => {
+  const { memory, client } = await connected(t)
+  const listen = (server) =>
+    new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)))
+  const hi = (socket) => socket.on('error', () => {}).end('HTTP/1.0 200 OK\r\n\r\nhi')
+  const [server, gone] = [net.createServer(hi), net.createServer()]
+  t.after(() => server.close())
+  const ports = [await listen(server), await listen(gone)]
+  await new Promise((resolve) => gone.close(resolve))
+  for (const port of ports) memory.put({ service: 'billing', port, address: '127.0.0.1' })
+  const picker = await client.picker('billing', { policy: 'round_robin' })
+  for (let n = 0; n < 4; n++) {
+    const text = await picker.call(async ({ url }) => (await fetch(url)).text(), { attempts: 2 })
+    assert.strictEqual(text, 'hi')
+  }
+  const connect = ({ port, address }) =>
+    new Promise((resolve, reject) => {
+      const socket = net.connect(port, address, () => resolve(socket.destroy()))
+      socket.on('error', reject)
+    })
+  for (let n = 0; n < 4; n++) await picker.call(connect, { attempts: 2 })
+})
+
+test('using reports a call that went well', { skip: !Symbol.dispose && 'no such symbol' }, async (t) => {
+  const { picker } = await three(t)
+  const pick = picker.pick()
+  pick[Symbol.dispose]()
+  pick.done(new Error('too late'))
+  assert.strictEqual(picker.length, 3)
+})
