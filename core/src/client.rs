@@ -20,7 +20,9 @@ use crate::error::{Code, Error, Result};
 use crate::filter::Filter;
 use crate::fork;
 use crate::instance::{Instance, check_service, quoted};
-use crate::registration::{Registration, RegistrationHandle, Running, Settings, Shared, State, Unclaimed};
+use crate::registration::{
+    Attempt, Caller, Registration, RegistrationHandle, Running, Settings, Shared, State, Unclaimed,
+};
 use crate::registry::{self, Owner, Registry};
 use crate::runtime::{spawn, spawn_detached, within};
 use crate::snapshot::Snapshot;
@@ -150,8 +152,11 @@ impl Client {
     pub async fn register(&self, registration: Registration) -> Result<RegistrationHandle> {
         let inner = self.open()?.clone();
         registration.validate()?;
-        let registered =
-            spawn(&inner.runtime.clone(), async move { inner.register(registration).await }).await?;
+        let attempt = Arc::<Attempt>::default();
+        let caller = Caller::new(attempt.clone());
+        let runtime = inner.runtime.clone();
+        let registered = spawn(&runtime, async move { inner.register(registration, &attempt).await }).await?;
+        caller.claim();
         Ok(registered.claim())
     }
 
@@ -411,7 +416,7 @@ impl Inner {
         self.counters.callback_failures.one();
     }
 
-    async fn register(&self, registration: Registration) -> Result<Unclaimed> {
+    async fn register(&self, registration: Registration, attempt: &Attempt) -> Result<Unclaimed> {
         let limit = self.config.timeout;
         let address = match registration.address.clone().or_else(|| self.config.address.clone()) {
             Some(address) => address,
@@ -423,7 +428,8 @@ impl Inner {
         let instance = registration.instance(&address);
         instance.validate()?;
         let running = loop {
-            let closing = match self.begin(&registration, &instance)? {
+            let begin = || self.begin(&registration, &instance);
+            let closing = match attempt.begin(begin, Begun::running)? {
                 Begun::Running(running) => break running,
                 Begun::After(closing) => closing,
             };
@@ -509,6 +515,15 @@ enum Begun {
     Running(Arc<Running>),
     /// Another one of the same service and id has to end first, as it soon will.
     After(Arc<Running>),
+}
+
+impl Begun {
+    fn running(&self) -> Option<&Arc<Running>> {
+        match self {
+            Begun::Running(running) => Some(running),
+            Begun::After(_) => None,
+        }
+    }
 }
 
 impl Drop for Inner {

@@ -63,6 +63,30 @@ async fn a_register_given_up_on_after_it_was_done_leaves_nothing_behind() {
     register(&client, "billing", 1).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gives_up_on_a_register_may_register_the_same_at_once() {
+    let (url, _memory) = registry();
+    let client = client(&url);
+    for round in 0..500 {
+        let given_up = async {
+            let mut register = pin!(client.register(Registration::new("billing").port(1)));
+            for _ in 0..round % 10 {
+                let looked = poll_fn(|context| Poll::Ready(register.as_mut().poll(context))).await;
+                if let Poll::Ready(registered) = looked {
+                    return registered.unwrap().close().await.unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        given_up.await;
+        // Never a conflict with what was given up, however far that had come.
+        match client.register(Registration::new("billing").port(1)).await {
+            Ok(registration) => registration.close().await.unwrap(),
+            Err(error) => panic!("round {round}: {error}"),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn states_end_with_a_registration_that_nobody_holds_any_more() {
     let (url, _memory) = registry();

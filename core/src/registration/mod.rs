@@ -6,7 +6,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -102,6 +102,68 @@ impl Drop for Unclaimed {
     fn drop(&mut self) {
         if !self.claimed {
             drop(self.running.close());
+        }
+    }
+}
+
+/// Whether somebody still waits for a registration that is being made. Who gives up may register the same at once, and
+/// is not to meet what was given up.
+#[derive(Default)]
+pub(crate) struct Attempt(Mutex<Stage>);
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Open,
+    Begun(Arc<Running>),
+    GivenUp,
+}
+
+impl Attempt {
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `begin`, unless the caller has given up; `running` finds what it has begun, if anything.
+    pub(crate) fn begin<T>(
+        &self,
+        begin: impl FnOnce() -> Result<T>,
+        running: impl FnOnce(&T) -> Option<&Arc<Running>>,
+    ) -> Result<T> {
+        let mut stage = self.lock();
+        if let Stage::GivenUp = *stage {
+            return Err(Error::new(Code::Cancelled, "the caller gave up on this registration"));
+        }
+        let begun = begin()?;
+        if let Some(running) = running(&begun) {
+            *stage = Stage::Begun(running.clone());
+        }
+        Ok(begun)
+    }
+}
+
+/// The caller's end of an [`Attempt`]: dropped before it was claimed, it closes what was begun.
+pub(crate) struct Caller(fork::Owned<GivesUp>);
+
+struct GivesUp(Arc<Attempt>);
+
+impl Caller {
+    pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
+        Caller(fork::Owned::new(GivesUp(attempt)))
+    }
+
+    pub(crate) fn claim(self) {
+        if let Ok(GivesUp(attempt)) = self.0.get() {
+            *attempt.lock() = Stage::Open;
+        }
+    }
+}
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        let stage = std::mem::replace(&mut *self.0.lock(), Stage::GivenUp);
+        if let Stage::Begun(running) = stage {
+            drop(running.close());
         }
     }
 }
