@@ -9,12 +9,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core/src bindings-python/src bindings-python/Cargo.toml -type f)
-PYTHON_SOURCES := bindings-python/pyproject.toml $(shell find bindings-python/python -type f -not -name '*.pyc')
+CORE := Cargo.toml Cargo.lock core/Cargo.toml $(shell find core/src -type f)
+PYTHON_SOURCES := $(shell find bindings-python/src bindings-python/python bindings-python/Cargo.toml \
+	bindings-python/pyproject.toml -type f -not -name '*.pyc')
+NODE_SOURCES := $(shell find bindings-node/src bindings-node/Cargo.toml bindings-node/build.rs bindings-node/scripts -type f)
+C_SOURCES := $(shell find bindings-c/src bindings-c/Cargo.toml bindings-c/build.rs bindings-c/build.sh -type f)
+GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*.h')
+C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/conformance/c \
+	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path '*/go/*.h')
+
+.NOTPARALLEL:
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- Tools -----------------------------------------------------------------------------------------------------------
 
@@ -25,6 +33,15 @@ tools:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "callsheet needs Python 3.10 or newer with its venv module (PYTHON=... names another one)" >&2; exit 1; }
 
+.PHONY: node-tools
+node-tools:
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && command -v npm >/dev/null || \
+		{ echo "callsheet's npm package needs Node.js 20.9 or newer and npm" >&2; exit 1; }
+
+.PHONY: go-tools
+go-tools:
+	@command -v go >/dev/null || { echo "callsheet's Go package needs Go 1.24 or newer" >&2; exit 1; }
+
 $(BIN)/.tools: bindings-python/pyproject.toml | tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --upgrade 'pip>=25.1' # the first that reads dependency groups
@@ -32,7 +49,7 @@ $(BIN)/.tools: bindings-python/pyproject.toml | tools
 	@touch $@
 
 # The wheel is built as users get it, optimised, and installed into the venv.
-$(BIN)/.package: $(BIN)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
+$(BIN)/.package: $(BIN)/.tools $(CORE) $(PYTHON_SOURCES)
 	@echo "building the Python package (minutes the first time, seconds after) ..."
 	@rm -rf target/wheels
 	@mkdir -p target
@@ -41,13 +58,37 @@ $(BIN)/.package: $(BIN)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@$(PIP) --no-deps --force-reinstall target/wheels/*.whl
 	@touch $@
 
+target/.c-library: $(CORE) $(C_SOURCES) | tools
+	@echo "building the C library ..."
+	@bindings-c/build.sh
+	@touch $@
+
+bindings-node/node_modules/.package-lock.json: bindings-node/package-lock.json | node-tools
+	@cd bindings-node && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+target/.npm-package: bindings-node/node_modules/.package-lock.json $(CORE) $(NODE_SOURCES) | tools
+	@echo "building the npm package ..."
+	@cd bindings-node && npm run --silent build
+	@touch $@
+
 .PHONY: setup
-setup: $(BIN)/.package ## Everything that the other targets need: .venv with the package in it
+setup: $(BIN)/.package target/.npm-package target/.c-library ## Everything that the other targets need, in every language
 
 # --- What to look at -------------------------------------------------------------------------------------------------
 
+target/demo/cyd: target/.c-library demo/cast/cyd/main.go demo/cast/cyd/go.mod $(GO_SOURCES) | go-tools
+	@go build -C demo/cast/cyd -o $(CURDIR)/$@ .
+
+target/demo/dot: target/.c-library demo/cast/dot.c
+	@mkdir -p target/demo
+	@cc -std=c11 -O2 -Wall -Wextra -Werror -pedantic -Ibindings-c/include demo/cast/dot.c -o $@ \
+		-Ltarget/release -lcallsheet -Wl,-rpath,$(CURDIR)/target/release -pthread
+
+DEMO := setup target/demo/cyd target/demo/dot
+
 .PHONY: demo
-demo: $(BIN)/.package ## The main job with real processes: a crash, a graceful exit, a newcomer (under a minute)
+demo: $(DEMO) ## The main job with real processes in four languages (under a minute after the build)
 	@$(BIN)/python demo/demo.py
 
 .PHONY: bench
@@ -58,42 +99,61 @@ bench: $(BIN)/.package ## callsheet beside its floors, measured in one run
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-conformance test-demo ## Everything
+test: lint test-rust test-python test-node test-c test-go test-conformance test-demo ## Everything
 
 .PHONY: test-rust
 test-rust: | tools ## The core, its command line, and conformance in Rust
 	@mkdir -p target/conformance && rm -f target/conformance/rust.jsonl
-	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-bench --all-features
+	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-node \
+		--exclude callsheet-bench --all-features
 
 .PHONY: test-python
 test-python: $(BIN)/.package ## The Python package
 	@$(BIN)/python -m pytest --quiet bindings-python/tests
 
+.PHONY: test-node
+test-node: setup ## The npm package
+	@cd bindings-node && npm test --silent
+
+.PHONY: test-c
+test-c: $(BIN)/.tools target/.c-library ## The C library, under sanitizers and valgrind
+	@$(BIN)/python -m pytest --quiet bindings-c/tests
+
+.PHONY: test-go
+test-go: target/.c-library | go-tools ## The Go package
+	@cd bindings-c/go && go vet ./... && go test -race ./...
+
 .PHONY: test-conformance
-test-conformance: $(BIN)/.package ## The same scenarios in every language, and their matrix
-	@mkdir -p target/conformance && rm -f target/conformance/python.jsonl
-	@$(BIN)/python -m pytest --quiet tests/conformance/python
+test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix
+	@$(BIN)/python -m pytest --quiet tests/conformance/engine
 	@$(BIN)/python tests/conformance/matrix.py
 
 .PHONY: test-demo
-test-demo: $(BIN)/.package
+test-demo: $(DEMO)
 	@$(BIN)/python demo/demo.py --check
 
 .PHONY: lint
-lint: $(BIN)/.package ## Formatters and linters, as errors
+lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo fmt --all --check
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --strict --no-error-summary demo tests/bench
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
+	@cd bindings-node && npm run --silent lint
+	@unformatted=$$(gofmt -l bindings-c/go tests/conformance/go demo); \
+		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
+	@$(BIN)/clang-format --dry-run --Werror $(C_LANGUAGE)
 
 .PHONY: format
-format: $(BIN)/.tools ## Format everything
+format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools ## Format everything
 	@cargo fmt --all
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+	@cd bindings-node && npm run --silent format
+	@gofmt -w bindings-c/go tests/conformance/go demo
+	@$(BIN)/clang-format -i $(C_LANGUAGE)
 
 .PHONY: clean
 clean: ## Remove what was built here
-	@rm -rf target $(VENV)
+	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node
