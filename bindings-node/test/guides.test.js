@@ -27,7 +27,9 @@ async function free() {
 for (const guide of withSnippets) {
   test(`the snippets of ${guide} run`, async () => {
     // The port that they name may be somebody's here.
-    const code = snippets(guide).join('\n').replaceAll('8080', await free())
+    const code = snippets(guide)
+      .join('\n')
+      .replaceAll('8080', await free())
     const { status, err } = await run(code, { esm: true, env: { CALLSHEET_URL: local() } })
     assert.deepStrictEqual([status, err], [0, ''])
   })
