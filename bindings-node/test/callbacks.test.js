@@ -196,3 +196,15 @@ test('called in the context in which it was given', async (t) => {
   })
   assert.strictEqual(await seen, 'mine')
 })
+
+test('a storm does not keep the event loop from all else', async (t) => {
+  const { memory, client } = await connected(t)
+  let calls = 0
+  client.onChange('billing', () => {
+    // Each call brings the next one.
+    put(memory, 1 + (calls++ % 1000))
+    const end = performance.now() + 1
+    while (performance.now() < end);
+  })
+  await eventually(() => calls > 200)
+})
