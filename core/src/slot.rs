@@ -2,7 +2,7 @@
 //! a reader may be a task, a blocked thread or a descriptor (anything that has a `Waker`).
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 
 /// Most readers that wait on one slot at once; more than one is unusual, and this bounds what they can store.
@@ -95,6 +95,16 @@ impl<T> Slot<T> {
     }
 }
 
+/// Adds a subscriber. Those that are gone make way before the list grows, however long there is nothing to tell them.
+pub(crate) fn subscribe<T: ?Sized>(subscribers: &mut Vec<Weak<T>>, subscriber: Weak<T>) {
+    if subscribers.len() == subscribers.capacity() {
+        subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        // Twice those that are left, so that looking at all of them is rare.
+        subscribers.reserve(subscribers.len().max(8));
+    }
+    subscribers.push(subscriber);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +120,21 @@ mod tests {
         assert!(slot.offer(3));
         assert_eq!(block_on(poll_fn(|context| slot.poll_take(context))), Some(2));
         assert_eq!(slot.skipped(), 1);
+    }
+
+    #[test]
+    fn subscribers_that_are_gone_make_way_for_new_ones() {
+        let kept: Vec<_> = (0..20).map(Arc::new).collect();
+        let mut subscribers = Vec::new();
+        for one in &kept {
+            subscribe(&mut subscribers, Arc::downgrade(one));
+            for gone in 0..1000 {
+                subscribe(&mut subscribers, Arc::downgrade(&Arc::new(gone)));
+            }
+        }
+        let alive: Vec<_> = subscribers.iter().filter_map(Weak::upgrade).collect();
+        assert_eq!(alive, kept);
+        assert!(subscribers.len() <= 64, "{}", subscribers.len());
     }
 
     #[test]

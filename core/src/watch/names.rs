@@ -18,7 +18,7 @@ use crate::backoff::{Backoff, MAX_RETRY};
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::runtime::{supervise, within};
-use crate::slot::Slot;
+use crate::slot::{Slot, subscribe};
 
 type Names = Arc<[String]>;
 
@@ -77,7 +77,7 @@ impl Shared {
         if listed.ended {
             slot.end();
         }
-        listed.subscribers.push(Arc::downgrade(&slot));
+        subscribe(&mut listed.subscribers, Arc::downgrade(&slot));
         slot
     }
 

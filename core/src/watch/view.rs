@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 
 use crate::filter::Filter;
-use crate::slot::Slot;
+use crate::slot::{Slot, subscribe};
 use crate::snapshot::Snapshot;
 use crate::stats::Counters;
 
@@ -85,7 +85,7 @@ impl View {
             subscriber.offer(current);
         }
         let subscriber: Arc<dyn Subscriber> = subscriber;
-        state.subscribers.push(Arc::downgrade(&subscriber));
+        subscribe(&mut state.subscribers, Arc::downgrade(&subscriber));
     }
 
     /// Watches and pickers that are open.
