@@ -6,6 +6,9 @@ const native = require('./native')
 const { feeds, hold, release } = require('./host')
 const { callbackFailed } = require('./log')
 
+/** Calls in one turn of the event loop: as many states as the core keeps. */
+const TURN = 64
+
 class Subscription {
   #id
   #feed
@@ -28,9 +31,9 @@ class Subscription {
     this.#ref = ref
     this.#gone = gone
     if (ref) hold()
-    feeds.set(id, this)
+    feeds.set(id, this.#look)
     // The present state is told first, but not before the caller has this.
-    queueMicrotask(() => this.ready())
+    queueMicrotask(this.#look)
   }
 
   close() {
@@ -42,9 +45,14 @@ class Subscription {
     this.#gone(this)
   }
 
-  /** Called by the host: there may be news. */
-  ready() {
-    while (!this.#busy && !this.#ended) {
+  /** There may be news. */
+  #look = () => {
+    for (let calls = 0; !this.#busy && !this.#ended; calls++) {
+      // Changes that come faster than they are told must not keep the event loop from all else.
+      if (calls === TURN) {
+        setImmediate(this.#look)
+        return
+      }
       const value = native.feedNext(this.#feed)
       if (value === undefined) return
       if (value === null) return this.close()
@@ -70,7 +78,7 @@ class Subscription {
 
   #done = () => {
     this.#busy = false
-    this.ready()
+    this.#look()
   }
 
   #fail = (error) => {

@@ -196,6 +196,7 @@ class Client {
 
   async close(given) {
     const { signal } = options(given, SIGNAL)
+    signal?.throwIfAborted()
     if (!this.#closing) {
       this.#closing = true
       if (this.#ref) release()
@@ -263,8 +264,8 @@ async function connect(url, given) {
     return new Client(checked(native.connect, host, number(), address(url), set), ref)
   } catch (error) {
     // The core spells the name that was meant its own way.
-    error.message = error.message.replace(/did you mean \w+\?/, camel)
-    throw error
+    const message = error.message.replace(/did you mean \w+\?/, camel)
+    throw message === error.message ? error : new CallsheetError(error.code, message)
   }
 }
 

@@ -9,7 +9,7 @@ const EXIT = 1000
 
 /** Calls under way, by their numbers: how each is settled. */
 const calls = new Map()
-/** Feeds that wait for news, by their numbers. Here they are not collected. */
+/** What looks at each feed that waits for news, by its number. What is here is not collected. */
 const feeds = new Map()
 
 let last = 0
@@ -24,7 +24,7 @@ function drain() {
   for (let at = 0; at < answers.length; ) {
     const id = answers[at++]
     if (id < 0) {
-      feeds.get(-id)?.ready()
+      feeds.get(-id)?.()
     } else {
       settle(id, answers[at++], answers[at++])
     }

@@ -16,14 +16,12 @@ let listener
 let feed
 
 /** Reads the core's lines while somebody wants them. */
-const reader = {
-  ready() {
-    while (listener !== undefined) {
-      const line = native.feedNext(feed)
-      if (line === undefined) return
-      tell(line[0], line[1])
-    }
-  },
+function look() {
+  while (listener !== undefined) {
+    const line = native.feedNext(feed)
+    if (line === undefined) return
+    tell(line[0], line[1])
+  }
 }
 
 function tell(level, message) {
@@ -40,9 +38,9 @@ function listen(level, callback) {
   if (feed === undefined) {
     const id = number()
     feed = native.logFeed(host, id)
-    feeds.set(id, reader)
+    feeds.set(id, look)
   }
-  queueMicrotask(() => reader.ready())
+  queueMicrotask(look)
 }
 
 function onLog(callback, given) {

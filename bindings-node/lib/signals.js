@@ -13,8 +13,8 @@ let handling = false
 
 function closeOnSignals(client) {
   if (!isMainThread) throw invalid('signals come to the main thread only: call closeOnSignals there')
-  if (clients.size === 0) {
-    for (const signal of SIGNALS) process.on(signal, handle)
+  for (const signal of SIGNALS) {
+    if (!process.listeners(signal).includes(handle)) process.on(signal, handle)
   }
   clients.add(client)
 }

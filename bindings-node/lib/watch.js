@@ -45,7 +45,7 @@ class Watch {
     return new Promise((resolve, reject) => {
       this.#readers.push({ resolve, reject })
       hold()
-      this.ready()
+      this.#look()
     })
   }
 
@@ -68,12 +68,12 @@ class Watch {
     }
   }
 
-  /** Called by the host: there may be news. */
-  ready() {
+  /** There may be news. */
+  #look = () => {
     while (this.#readers.length > 0) {
       const value = native.feedNext(this.#feed)
       if (value === undefined) {
-        feeds.set(this.#id, this)
+        feeds.set(this.#id, this.#look)
         return
       }
       if (value === null) return this.close()

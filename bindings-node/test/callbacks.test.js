@@ -87,9 +87,10 @@ test('one that throws or rejects is logged, counted, and called again', async (t
 test('without a log a callback that throws is a warning of the process', async (t) => {
   const { client } = await connected(t)
   const warned = once(process, 'warning')
-  client.onChange('billing', () => {
+  const fail = () => {
     throw new Error('nobody listens')
-  })
+  }
+  client.onChange('billing', fail, { ref: true })
   assert.match((await warned)[0].message, /nobody listens/)
 })
 
@@ -192,7 +193,19 @@ test('called in the context in which it was given', async (t) => {
   const { client } = await connected(t)
   const storage = new AsyncLocalStorage()
   const seen = new Promise((resolve) => {
-    storage.run('mine', () => client.onChange('billing', () => resolve(storage.getStore())))
+    storage.run('mine', () => client.onChange('billing', () => resolve(storage.getStore()), { ref: true }))
   })
   assert.strictEqual(await seen, 'mine')
+})
+
+test('a storm does not keep the event loop from all else', async (t) => {
+  const { memory, client } = await connected(t)
+  let calls = 0
+  client.onChange('billing', () => {
+    // Each call brings the next one.
+    put(memory, 1 + (calls++ % 1000))
+    const end = performance.now() + 1
+    while (performance.now() < end);
+  })
+  await eventually(() => calls > 200)
 })

@@ -151,21 +151,3 @@ impl Subscriber for Inbox {
         self.slot.end();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::filter::Filter;
-
-    #[test]
-    fn who_is_gone_is_not_kept_although_nothing_changes() {
-        let view = View::new(Filter::new(), Arc::default());
-        let stays = Arc::new(Inbox::new());
-        view.subscribe(stays.clone());
-        for _ in 0..10_000 {
-            view.subscribe(Arc::new(Inbox::new()));
-        }
-        assert!(view.lock().subscribers.len() < 16);
-        assert_eq!(view.subscribers(), 1);
-    }
-}
