@@ -182,7 +182,7 @@ mod tests {
 
     fn endpoint() -> Arc<Endpoint> {
         let instance = Arc::new(Instance::new("a", "h", 1));
-        Arc::new(Endpoint { instance, estimate: Default::default() })
+        Arc::new(Endpoint::new(instance, Default::default()))
     }
 
     fn add(picks: &mut Outstanding, endpoint: &Arc<Endpoint>, second: u64) -> Ticket {
