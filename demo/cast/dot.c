@@ -79,9 +79,9 @@ static void *answer(void *argument) {
     char text[1024];
     if (recv(connection, text, sizeof text, 0) > 0) {
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); /* the work of a call */
-        int length = snprintf(text, sizeof text,
-                              "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
-                              strlen(name) + 1, name);
+        int length =
+            snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
+                     strlen(name) + 1, name);
         send(connection, text, (size_t)length, MSG_NOSIGNAL);
         /* What the caller still sends is read, or closing would cut the answer off. */
         shutdown(connection, SHUT_WR);
@@ -115,7 +115,8 @@ static bool get(const callsheet_pick_t *pick, char body[NAME]) {
     bool ok = inet_pton(AF_INET, pick->address, &to.sin_addr) == 1 &&
               connect(connection, (struct sockaddr *)&to, sizeof to) == 0;
     int length = snprintf(text, sizeof text, "GET / HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", pick->address);
-    ok = ok && send(connection, text, (size_t)length, MSG_NOSIGNAL) == length && read_all(connection, text, sizeof text);
+    ok =
+        ok && send(connection, text, (size_t)length, MSG_NOSIGNAL) == length && read_all(connection, text, sizeof text);
     close(connection);
     const char *end = ok ? strstr(text, "\r\n\r\n") : NULL;
     return end && sscanf(end + 4, "%31s", body) == 1;
