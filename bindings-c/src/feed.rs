@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use callsheet::host::block_on_interruptible;
+use callsheet::host::block_on_within;
 use callsheet::{Code, Error, Result};
 
 use crate::boundary::wait;
@@ -91,7 +91,7 @@ impl<S: Source> Feed<S> {
     fn block(&self, limit: Duration) -> Poll<Option<S::Item>> {
         let next = poll_fn(|context| self.inner.source.poll_next(context));
         // Interrupted once, by the end of the wait.
-        block_on_interruptible(next, limit, || Err(())).map_or(Poll::Pending, Poll::Ready)
+        block_on_within(next, limit).map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Its own descriptor.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use callsheet::host::{Call, Outbox, block_on_interruptible};
+use callsheet::host::{Call, Outbox, block_on_within};
 use callsheet::{Outcome, Result};
 use napi::bindgen_prelude::{Array, External, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -95,7 +95,7 @@ impl Host {
             closing.retain_mut(|one| one.as_mut().poll(context).is_pending());
             if closing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
-        let _ = block_on_interruptible(all, limit, || Err(()));
+        let _ = block_on_within(all, limit);
     }
 }
 

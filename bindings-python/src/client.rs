@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use callsheet::host::{Owned, Source, block_on_interruptible};
+use callsheet::host::{Owned, Source, block_on_within};
 use callsheet::{Code, Error, OptionValue, Options, Policy};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -280,7 +280,7 @@ pub(crate) fn close_all(py: Python<'_>, clients: Vec<Bound<'_, Client>>, limit: 
             if closing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
         // Whether it was done in time makes no difference to what follows.
-        let _ = py.detach(|| block_on_interruptible(all, limit, || Err(())));
+        let _ = py.detach(|| block_on_within(all, limit));
         Ok(())
     })
 }

@@ -109,5 +109,5 @@ pub mod host {
     pub use crate::instance::{check_port, check_weight, converted};
     pub use crate::log::{LogLine, capture, dropped_lines, next_line, poll_next_line};
     pub use crate::outbox::{Call, Outbox};
-    pub use crate::runtime::{block_on_interruptible, leave_signals_to_the_host};
+    pub use crate::runtime::{block_on_interruptible, block_on_within, leave_signals_to_the_host};
 }

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
@@ -179,11 +179,28 @@ impl Wake for Unpark {
 /// Blocks this thread until `future` is ready. Works on any thread that may block; the futures of this crate need
 /// no runtime around them.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let never = || Ok::<(), std::convert::Infallible>(());
-    match block_on_interruptible(future, Duration::from_secs(3600), never) {
+    let park = || {
+        std::thread::park();
+        Ok::<(), std::convert::Infallible>(())
+    };
+    match block(future, park) {
         Ok(output) => output,
         Err(impossible) => match impossible {},
     }
+}
+
+/// Blocks this thread until `future` is ready, for at most `limit`; `None` when it was not by then.
+pub fn block_on_within<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
+    let began = Instant::now();
+    let park = || {
+        let left = limit.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(());
+        }
+        std::thread::park_timeout(left);
+        Ok(())
+    };
+    block(future, park).ok()
 }
 
 /// Blocks this thread until `future` is ready, calling `check` every `interval` and before every look at the future that
@@ -194,6 +211,15 @@ pub fn block_on_interruptible<F: Future, E>(
     interval: Duration,
     mut check: impl FnMut() -> Result<(), E>,
 ) -> Result<F::Output, E> {
+    let park = || {
+        std::thread::park_timeout(interval);
+        check()
+    };
+    block(future, park)
+}
+
+/// Looks at `future`, and parks this thread between the looks until that fails.
+fn block<F: Future, E>(future: F, mut park: impl FnMut() -> Result<(), E>) -> Result<F::Output, E> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -201,8 +227,7 @@ pub fn block_on_interruptible<F: Future, E>(
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Ok(output);
         }
-        std::thread::park_timeout(interval);
-        check()?;
+        park()?;
     }
 }
 
@@ -231,6 +256,22 @@ mod tests {
                 if checks == 3 { Err("ctrl-c") } else { Ok(()) }
             });
         assert_eq!(interrupted, Err("ctrl-c"));
+    }
+
+    #[test]
+    fn a_limit_ends_the_wait_and_no_wake_before_it_does() {
+        let mut looks = 0;
+        let began = Instant::now();
+        let restless = std::future::poll_fn(|context| {
+            looks += 1;
+            if looks < 100 {
+                context.waker().wake_by_ref();
+            }
+            Poll::<()>::Pending
+        });
+        assert_eq!(block_on_within(restless, Duration::from_millis(20)), None);
+        assert!(began.elapsed() >= Duration::from_millis(20) && looks >= 100);
+        assert_eq!(block_on_within(async { 5 }, Duration::ZERO), Some(5));
     }
 
     #[test]
