@@ -513,8 +513,8 @@ typedef struct callsheet_watch_t callsheet_watch_t;
 
 /**
  * One picked instance. Its pointers live until `callsheet_pick_done`, which clears it; a copy of the struct is not another
- * pick. One that is not reported within 60 s stops counting as a call under way, and still has to be reported to be let
- * go of.
+ * pick. One that is not reported stops counting as a call under way after 60 to 120 s, and still has to be reported to
+ * be let go of.
  */
 typedef struct callsheet_pick_t {
     /**
@@ -635,6 +635,24 @@ typedef struct callsheet_on_state_closure_t {
 } callsheet_on_state_closure_t;
 
 /**
+ * Something that has news. `object` is the program's own, to be freed by the program.
+ */
+typedef struct callsheet_event_t {
+    /**
+     * What `object` is.
+     */
+    callsheet_event_kind kind;
+    /**
+     * What the program marked it with: the `tag` of a call, or what `callsheet_X_set_tag` set, else 0.
+     */
+    uint64_t tag;
+    /**
+     * The watch, states or call.
+     */
+    void *object;
+} callsheet_event_t;
+
+/**
  * How to connect. Begin with `CALLSHEET_CONNECT_OPTIONS_INIT`; what is left as it is comes from the URL's query, the
  * environment, or the default.
  */
@@ -728,24 +746,6 @@ typedef struct callsheet_connect_options_t {
      */
     size_t more_len;
 } callsheet_connect_options_t;
-
-/**
- * Something that has news. `object` is the program's own, to be freed by the program.
- */
-typedef struct callsheet_event_t {
-    /**
-     * What `object` is.
-     */
-    callsheet_event_kind kind;
-    /**
-     * What the program marked it with: the `tag` of a call, or what `callsheet_X_set_tag` set, else 0.
-     */
-    uint64_t tag;
-    /**
-     * The watch, states or call.
-     */
-    void *object;
-} callsheet_event_t;
 
 /**
  * What `callsheet_set_log` calls. `context` is freed only in `drop`, which is called exactly once, after which nothing is
@@ -1200,20 +1200,6 @@ const struct callsheet_instance_t *callsheet_changes_get(const struct callsheet_
 void callsheet_changes_free(struct callsheet_changes_t *changes);
 
 /**
- * A client of the registry at `url`; NULL for the one that `$CALLSHEET_URL` names, else `local:`. `options` may be NULL.
- * Does no I/O towards the registry, so it also works while that is down.
- *
- * Errors: `CALLSHEET_CONFIG`, which says what is wrong with the URL, an option or the environment.
- *
- * # Safety
- * `url` and `options` are NULL or valid; `client` and `error` are NULL or may be written to.
- */
-callsheet_code callsheet_connect(const char *url,
-                                 const struct callsheet_connect_options_t *options,
-                                 struct callsheet_client_t **client,
-                                 struct callsheet_error_t **error);
-
-/**
  * The registry's URL, without secrets. Lives as long as `client`; "" for NULL.
  *
  * # Safety
@@ -1403,6 +1389,20 @@ callsheet_code callsheet_client_close_begin(struct callsheet_client_t *client,
  * `client` is NULL, or came from `callsheet_connect`, was not freed before, and no other call uses it.
  */
 void callsheet_client_free(struct callsheet_client_t *client);
+
+/**
+ * A client of the registry at `url`; NULL for the one that `$CALLSHEET_URL` names, else `local:`. `options` may be NULL.
+ * Does no I/O towards the registry, so it also works while that is down.
+ *
+ * Errors: `CALLSHEET_CONFIG`, which says what is wrong with the URL, an option or the environment.
+ *
+ * # Safety
+ * `url` and `options` are NULL or valid; `client` and `error` are NULL or may be written to.
+ */
+callsheet_code callsheet_connect(const char *url,
+                                 const struct callsheet_connect_options_t *options,
+                                 struct callsheet_client_t **client,
+                                 struct callsheet_error_t **error);
 
 /**
  * The code of `error`; `CALLSHEET_OK` for NULL.

@@ -278,8 +278,10 @@ pub unsafe extern "C" fn callsheet_call_take_picker(
             let out = Out::new("picker", picker)?;
             let fits = |answer: &Answer| matches!(answer, Answer::Picker(_));
             take(given("call", call)?, "a picker", fits, |answer, client| {
-                if let Answer::Picker(core) = answer {
-                    out.fill(callsheet_picker_t::new(core, client.clone()));
+                if let Answer::Picker(core) = answer
+                    && let Ok(picker) = callsheet_picker_t::new(core, client.clone())
+                {
+                    out.fill(picker);
                 }
             })
         })

@@ -10,7 +10,7 @@ use callsheet::{Instance, Result};
 use crate::boundary::{Out, answer, free, given, quiet, required, text};
 use crate::error::{callsheet_code, callsheet_error_t};
 use crate::options::{Options, pairs, texts};
-use crate::registration::callsheet_registration_options_t;
+use crate::specification::callsheet_registration_options_t;
 
 /// The registry that clients of `memory:name` in this process share, with the faults that real ones have. It is made if
 /// there is none yet, and kept while anyone holds it.

@@ -20,8 +20,8 @@ pub enum callsheet_outcome {
 }
 
 /// One picked instance. Its pointers live until `callsheet_pick_done`, which clears it; a copy of the struct is not another
-/// pick. One that is not reported within 60 s stops counting as a call under way, and still has to be reported to be let
-/// go of.
+/// pick. One that is not reported stops counting as a call under way after 60 to 120 s, and still has to be reported to
+/// be let go of.
 #[repr(C)]
 pub struct callsheet_pick_t {
     /// The instance's id.

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
+use std::time::Duration;
 
 use callsheet::{Filter, Picker, Policy, Result, block_on};
 
@@ -12,6 +13,9 @@ use crate::error::{c_string, callsheet_code, callsheet_error_t};
 use crate::filter::{callsheet_filter_options_t, filter as read_filter};
 use crate::options::Options;
 use crate::pick::callsheet_pick_t;
+
+/// Time after which a pick that was not reported stops counting.
+const PICK_EXPIRY: Duration = Duration::from_secs(60);
 
 /// How a picker chooses.
 #[repr(i32)]
@@ -56,9 +60,10 @@ pub struct callsheet_picker_t {
 }
 
 impl callsheet_picker_t {
-    pub(crate) fn new(core: Picker, client: Arc<Client>) -> Self {
+    pub(crate) fn new(core: Picker, client: Arc<Client>) -> Result<Self> {
+        core.expire_picks(PICK_EXPIRY)?;
         let service = c_string(core.service());
-        callsheet_picker_t { core, client, service }
+        Ok(callsheet_picker_t { core, client, service })
     }
 }
 
@@ -102,7 +107,7 @@ pub unsafe extern "C" fn callsheet_picker_open(
             let client = &given("client", client)?.0;
             let (service, (policy, filter)) = (required("service", service)?, self::options(options)?);
             let core = block_on(client.core.picker_with(service, policy, &filter))?;
-            out.fill(callsheet_picker_t::new(core, client.clone()));
+            out.fill(callsheet_picker_t::new(core, client.clone())?);
             Ok(())
         })
     }

@@ -21,38 +21,38 @@ struct test {
 
 static struct test *tests;
 
-#define TEST(name)                                                  \
-    static void name(void);                                         \
-    static struct test test_##name = {#name, name, NULL};           \
+#define TEST(name)                                                   \
+    static void name(void);                                          \
+    static struct test test_##name = {#name, name, NULL};            \
     __attribute__((constructor)) static void register_##name(void) { \
-        test_##name.next = tests;                                   \
-        tests = &test_##name;                                       \
-    }                                                               \
+        test_##name.next = tests;                                    \
+        tests = &test_##name;                                        \
+    }                                                                \
     static void name(void)
 
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        if (!(condition)) {                                                     \
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
             fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                            \
-        }                                                                       \
+            exit(1);                                                                \
+        }                                                                           \
     } while (0)
 
 /* The last error, which ENDS frees. */
 static callsheet_error_t *error;
 
-#define ENDS(expected, call)                                                                            \
-    do {                                                                                                \
-        callsheet_code ended = (call);                                                                  \
-        if (ended != (expected)) {                                                                      \
-            fprintf(stderr, "%s:%d: %s gave %s: %s\n", __FILE__, __LINE__, #call,                       \
-                    callsheet_code_name(ended), callsheet_error_message(error));                        \
-            exit(1);                                                                                    \
-        }                                                                                               \
-        CHECK(ended == CALLSHEET_TIMEOUT || (error != NULL) == (ended != CALLSHEET_OK));                \
-        CHECK(error == NULL || callsheet_error_code(error) == ended);                                   \
-        callsheet_error_free(error);                                                                    \
-        error = NULL;                                                                                   \
+#define ENDS(expected, call)                                                                                  \
+    do {                                                                                                      \
+        callsheet_code ended = (call);                                                                        \
+        if (ended != (expected)) {                                                                            \
+            fprintf(stderr, "%s:%d: %s gave %s: %s\n", __FILE__, __LINE__, #call, callsheet_code_name(ended), \
+                    callsheet_error_message(error));                                                          \
+            exit(1);                                                                                          \
+        }                                                                                                     \
+        CHECK(ended == CALLSHEET_TIMEOUT || (error != NULL) == (ended != CALLSHEET_OK));                      \
+        CHECK(error == NULL || callsheet_error_code(error) == ended);                                         \
+        callsheet_error_free(error);                                                                          \
+        error = NULL;                                                                                         \
     } while (0)
 
 #define OK(call) ENDS(CALLSHEET_OK, call)
@@ -66,17 +66,16 @@ static double now(void) {
 }
 
 /* Waits until `condition` holds, for at most `seconds`. */
-#define EVENTUALLY(condition, seconds)                                   \
-    do {                                                                 \
-        double end = now() + (seconds);                                  \
-        while (!(condition)) {                                           \
-            if (now() > end) {                                           \
-                fprintf(stderr, "%s:%d: not within %g s: %s\n", __FILE__, __LINE__, (double)(seconds), \
-                        #condition);                                     \
-                exit(1);                                                 \
-            }                                                            \
-            poll(NULL, 0, 5);                                            \
-        }                                                                \
+#define EVENTUALLY(condition, seconds)                                                                              \
+    do {                                                                                                            \
+        double end = now() + (seconds);                                                                             \
+        while (!(condition)) {                                                                                      \
+            if (now() > end) {                                                                                      \
+                fprintf(stderr, "%s:%d: not within %g s: %s\n", __FILE__, __LINE__, (double)(seconds), #condition); \
+                exit(1);                                                                                            \
+            }                                                                                                       \
+            poll(NULL, 0, 5);                                                                                       \
+        }                                                                                                           \
     } while (0)
 
 /* Whether a descriptor is readable within this time. */

@@ -15,7 +15,12 @@ RELEASE = ROOT / "target" / "release"
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 C11 = ["gcc", "-std=c11", "-D_GNU_SOURCE", *STRICT]
 CXX17 = ["g++", "-std=c++17", *STRICT]
-SANITIZED = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+SANITIZED = [
+    "-g",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+    "-fno-omit-frame-pointer",
+]
 SHARED = [f"-L{RELEASE}", "-lcallsheet", f"-Wl,-rpath,{RELEASE}", "-pthread"]
 STATIC = [str(RELEASE / "libcallsheet.a"), "-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"]
 

@@ -13,8 +13,8 @@ static long descriptors(void) {
     return count;
 }
 
-/* Runs `cycle` until what is bounded is full, and then so often that a leak would show. $TEST_CYCLES makes it fewer, for
- * tools that slow everything down and look for leaks themselves. */
+/* Runs `cycle` until what is bounded is full, and then so often that a leak would show. $TEST_CYCLES makes it fewer,
+ * for tools that slow everything down and look for leaks themselves. */
 static void flat(void (*cycle)(callsheet_client_t *), callsheet_client_t *client, int times) {
     const char *fewer = getenv("TEST_CYCLES");
     if (fewer && atoi(fewer) < times)

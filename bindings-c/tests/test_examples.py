@@ -81,11 +81,16 @@ def test_a_provider_is_followed_and_called(programs: Programs, tmp_path: Path) -
 
 def test_wrong_usage_and_a_wrong_url(programs: Programs) -> None:
     for name, arguments in [("provider", []), ("consumer", ["memory:"]), ("callbacks", ["x"])]:
-        ended = subprocess.run([str(example(programs, name)), *arguments], capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [str(example(programs, name)), *arguments], capture_output=True, text=True, check=False
+        )
         assert ended.returncode == 2, ended.stderr
         assert ended.stderr.startswith("usage: ")
     ended = subprocess.run(
-        [str(example(programs, "consumer")), "memroy:", "billing"], capture_output=True, text=True, check=False
+        [str(example(programs, "consumer")), "memroy:", "billing"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 1
     assert "can't connect" in ended.stderr

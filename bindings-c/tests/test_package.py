@@ -17,7 +17,9 @@ def symbols(*arguments: str | Path) -> set[str]:
     return {parts[-1] for parts in map(str.split, lines) if len(parts) == 3}
 
 
-@pytest.mark.parametrize("what", [("-D", "libcallsheet.so"), ("-g", "libcallsheet.a")], ids=["shared", "static"])
+@pytest.mark.parametrize(
+    "what", [("-D", "libcallsheet.so"), ("-g", "libcallsheet.a")], ids=["shared", "static"]
+)
 def test_the_only_global_symbols_are_the_header_s(what: tuple[str, str], library: Path) -> None:
     shown = symbols(what[0], "--defined-only", library / what[1])
     assert shown - {"callsheet_test_panic"} == {name for name in DECLARED if not name.endswith("_t")}
@@ -59,15 +61,17 @@ def installed(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
 def test_an_example_builds_through_pkg_config(installed: Path, static: bool, tmp_path: Path) -> None:
-    path = {"PKG_CONFIG_PATH": str(installed / "lib" / "pkgconfig")}
+    path = str(installed / "lib" / "pkgconfig")
     asked = ["--static"] if static else []
-    flags = run("pkg-config", "--cflags", "--libs", *asked, "callsheet", **path).stdout.split()
+    flags = run("pkg-config", "--cflags", "--libs", *asked, "callsheet", PKG_CONFIG_PATH=path).stdout.split()
     if static:
-        flags = [str(installed / "lib" / "libcallsheet.a") if flag == "-lcallsheet" else flag for flag in flags]
+        flags = [
+            str(installed / "lib" / "libcallsheet.a") if flag == "-lcallsheet" else flag for flag in flags
+        ]
     program = tmp_path / "callbacks"
     run(*C11, BINDING / "examples" / "callbacks.c", "-o", program, *flags)
     run(program, "billing", "0", "memory:", LD_LIBRARY_PATH=str(installed / "lib"))
-    version = run("pkg-config", "--modversion", "callsheet", **path).stdout.strip()
+    version = run("pkg-config", "--modversion", "callsheet", PKG_CONFIG_PATH=path).stdout.strip()
     assert f'version = "{version}"' in (ROOT / "Cargo.toml").read_text()
 
 
@@ -94,6 +98,14 @@ def test_an_example_builds_through_cmake(installed: Path, target: str, moved: bo
     finally:
         if moved:
             installed.rename(installed.with_name(installed.name.removesuffix("-moved")))
+
+
+def test_a_library_without_local_can_be_built() -> None:
+    arguments = ("--locked", "-p", "callsheet", "-p", "callsheet-c", "--no-default-features")
+    run("cargo", "clippy", "--quiet", *arguments, "--", "-D", "warnings", within=1800, cwd=ROOT)
+    tree = run("cargo", "tree", *arguments, "--edges", "normal", "--prefix", "none", cwd=ROOT).stdout
+    assert "tokio" in tree
+    assert "sqlite" not in tree
 
 
 def test_destdir_and_uninstall(library: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from conftest import C11, CXX17, SANITIZED, SHARED, STATIC, Programs, run
 
 HERE = Path(__file__).parent
 SOURCES = sorted(HERE.glob("test_*.c"))
-TESTS = [(source, name) for source in SOURCES for name in re.findall(r"^TEST\((\w+)\)", source.read_text(), re.M)]
+TESTS = [
+    (source, name) for source in SOURCES for name in re.findall(r"^TEST\((\w+)\)", source.read_text(), re.M)
+]
 # These do their work through a registry, and hold on each.
 ON_EVERY_REGISTRY = {"test_api.c", "test_calls.c", "test_descriptors.c"}
 CASES = [
@@ -63,4 +65,8 @@ def test_the_header_in_cxx17_with_every_initialiser(link: list[str], programs: P
 def test_the_header_in_strict_c11_alone(programs: Programs, tmp_path: Path) -> None:
     source = tmp_path / "alone.c"
     source.write_text("#include <callsheet.h>\nint main(void) { return (int)callsheet_abi_version(); }\n")
-    run(programs.compile(source, "alone", ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"], STATIC))
+    run(
+        programs.compile(
+            source, "alone", ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"], STATIC
+        )
+    )

@@ -45,6 +45,8 @@ mod callbacks;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
+// memory: keeps instances as they are.
+#[cfg(any(feature = "local", test))]
 mod codec;
 mod config;
 #[cfg(unix)]

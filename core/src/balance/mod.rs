@@ -8,12 +8,14 @@ mod pick;
 mod table;
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
 use crate::error::{Code, Error, Result};
 use crate::fork;
@@ -76,6 +78,8 @@ pub struct Picker(fork::Owned<Arc<Inner>>);
 
 struct Inner {
     shared: Arc<Shared>,
+    /// Ages the table, where picks may be forgotten.
+    aging: OnceLock<AbortHandle>,
     runtime: Handle,
     timeout: Duration,
     _view: Arc<View>,
@@ -88,10 +92,19 @@ struct Shared {
     chooser: Chooser,
     filled: Notify,
     service: Arc<str>,
+    /// Held by who replaces the table; picks only read it.
+    replacing: Mutex<()>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.aging.get().into_iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl Subscriber for Shared {
     fn offer(&self, snapshot: &Snapshot) -> bool {
+        let _replacing = self.replace();
         let table = self.table.load().next(snapshot);
         let filled = !table.is_empty();
         self.table.store(Arc::new(table));
@@ -102,6 +115,7 @@ impl Subscriber for Shared {
     }
 
     fn end(&self) {
+        let _replacing = self.replace();
         self.table.store(Arc::new(Table::closed()));
         self.filled.notify_waiters();
     }
@@ -121,9 +135,10 @@ impl Picker {
             chooser: Chooser::new(policy),
             filled: Notify::new(),
             service: service.into(),
+            replacing: Mutex::new(()),
         });
         view.subscribe(shared.clone());
-        let inner = Inner { shared, runtime, timeout, _view: view, _user: user };
+        let inner = Inner { shared, aging: OnceLock::new(), runtime, timeout, _view: view, _user: user };
         Picker(fork::Owned::new(Arc::new(inner)))
     }
 
@@ -179,6 +194,29 @@ impl Picker {
         self.0.peek().shared.chooser.policy()
     }
 
+    /// Lets picks that are held for longer than `expiry` count no more as calls under way, which a policy would else be
+    /// held off by for ever: for hosts whose programs may forget to report. One counts for at least that time and at most
+    /// twice as long; what it reports later says nothing.
+    ///
+    /// # Errors
+    /// `forked`.
+    pub fn expire_picks(&self, expiry: Duration) -> Result<()> {
+        let inner = self.0.get()?;
+        // The others never ask how many calls are under way.
+        if self.policy() == Policy::P2c {
+            let shared = Arc::downgrade(&inner.shared);
+            let aging = async move {
+                loop {
+                    sleep(expiry).await;
+                    let Some(shared) = shared.upgrade() else { return };
+                    shared.age();
+                }
+            };
+            inner.aging.get_or_init(|| inner.runtime.spawn(aging).abort_handle());
+        }
+        Ok(())
+    }
+
     /// Time that [`Picker::call`] waits for a first instance.
     fn timeout(&self) -> Duration {
         self.0.get().map_or(Duration::ZERO, |inner| inner.timeout)
@@ -186,6 +224,16 @@ impl Picker {
 }
 
 impl Shared {
+    fn replace(&self) -> MutexGuard<'_, ()> {
+        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn age(&self) {
+        let _replacing = self.replace();
+        let table = self.table.load().aged();
+        self.table.store(Arc::new(table));
+    }
+
     #[inline]
     fn pick(&self, tried: Option<&str>) -> Result<Pick> {
         let table = self.table.load();

@@ -82,7 +82,7 @@ impl Pick {
         self.start.store(0, Ordering::Relaxed);
         if start != 0 && outcome != Outcome::Cancelled {
             let now = clock();
-            self.endpoint.estimate.observe(now.saturating_sub(start), outcome == Outcome::Failed, now);
+            self.endpoint.observe(now.saturating_sub(start), outcome == Outcome::Failed, now);
         }
     }
 }

@@ -23,7 +23,9 @@ use crate::health::Check;
 use crate::instance::Instance;
 use crate::stats::Counters;
 
-pub(crate) use owner::{Owner, fnv1a, random_u64};
+#[cfg(feature = "local")]
+pub(crate) use owner::fnv1a;
+pub(crate) use owner::{Owner, random_u64};
 
 /// What is stored for one instance: itself, and who keeps it there.
 #[derive(Clone, Debug, PartialEq, Eq)]

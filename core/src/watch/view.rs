@@ -85,8 +85,8 @@ impl View {
             subscriber.offer(current);
         }
         let subscriber: Arc<dyn Subscriber> = subscriber;
+        // Changes sweep out who is gone; of a service that never changes, watches come and go all the same.
         if state.subscribers.len() == state.subscribers.capacity() {
-            // Those that are gone, before there is more room: of a service that never changes nobody else would notice.
             state.subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         }
         state.subscribers.push(Arc::downgrade(&subscriber));

@@ -175,8 +175,8 @@ static callsheet_code connect(const struct request *request) {
     options.more = pairs;
     options.more_len = more;
     callsheet_client_t *client = NULL;
-    callsheet_code code =
-        callsheet_connect(request_text(request, "url"), request_has(request, "options") ? &options : NULL, &client, &error);
+    callsheet_code code = callsheet_connect(request_text(request, "url"),
+                                            request_has(request, "options") ? &options : NULL, &client, &error);
     free(pairs);
     if (code == CALLSHEET_OK)
         keep(request, CLIENT, client);
@@ -307,8 +307,8 @@ static callsheet_code watch(const struct request *request) {
     callsheet_filter_options_t storage;
     const callsheet_filter_options_t *filter = read_filter(request, &storage);
     callsheet_watch_t *watch = NULL;
-    callsheet_code code = callsheet_watch_open(of(request, CLIENT)->it, request_text(request, "service"), filter,
-                                               &watch, &error);
+    callsheet_code code =
+        callsheet_watch_open(of(request, CLIENT)->it, request_text(request, "service"), filter, &watch, &error);
     if (code == CALLSHEET_OK)
         keep(request, WATCH, watch);
     free_filter(&storage);

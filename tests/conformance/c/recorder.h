@@ -7,8 +7,8 @@
 
 struct recorder;
 
-/* One for the states of a registration, or for the calls of on_change; `closes` is "callback", "client" or "". It is freed
- * once it was dropped as a context and let go of. */
+/* One for the states of a registration, or for the calls of on_change; `closes` is "callback", "client" or "". It is
+ * freed once it was dropped as a context and let go of. */
 struct recorder *recorder_new(callsheet_client_t *client, const char *closes);
 void recorder_let_go(struct recorder *recorder);
 
