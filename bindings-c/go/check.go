@@ -1,3 +1,5 @@
+// Checks: how the health of an instance is decided. The library runs them.
+
 package callsheet
 
 // #include "shim.h"

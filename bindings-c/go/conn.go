@@ -1,3 +1,6 @@
+// What waits: the goroutine of each client, the calls that were begun, and what is freed with a client. Nothing here
+// knows what a call does.
+
 package callsheet
 
 // #include "shim.h"

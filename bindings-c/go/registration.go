@@ -1,3 +1,5 @@
+// Registrations: what to register, and the handle of one that runs.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// Go's values as C's, for the length of one call.
+
 package callsheet
 
 // #include <stdlib.h>
