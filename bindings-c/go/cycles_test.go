@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,13 +36,24 @@ func flat(t *testing.T, warm, rounds int, one func()) {
 		one()
 	}
 	collect()
+	debug.FreeOSMemory()
 	memory, tasks, files, goroutines := resident(t), threads(t), descriptors(t), runtime.NumGoroutine()
-	for range rounds {
-		one()
-	}
-	collect()
-	if grown := resident(t) - memory; memoryIsJudged && grown > 200*rounds+(4<<20) {
-		t.Errorf("%d bytes a round", grown/rounds)
+	// Allocators keep more at some times than at others, but only what leaks grows each time.
+	for tries := 3; ; tries-- {
+		for range rounds {
+			one()
+		}
+		collect()
+		debug.FreeOSMemory()
+		grown := resident(t) - memory
+		if !memoryIsJudged || grown <= 200*rounds+(2<<20) {
+			break
+		}
+		if tries == 1 {
+			t.Errorf("%d bytes a round", grown/rounds)
+			break
+		}
+		memory += grown
 	}
 	eventually(t, "threads, goroutines and descriptors are as before", func() bool {
 		collect()
