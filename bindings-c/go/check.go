@@ -1,3 +1,5 @@
+// Checks: how the health of an instance is decided. The library runs them.
+
 package callsheet
 
 // #include "shim.h"
@@ -39,9 +41,6 @@ func (c Check) At(address string, port int) Check {
 	return c
 }
 
-// unset is a duration that C reads as not given, and none that a program would give.
-const unset time.Duration = 0
-
 // Interval returns the check with this time between two runs, at least 100 ms. Default: 5 s.
 func (c Check) Interval(interval time.Duration) Check {
 	c.interval = explicit(interval)
@@ -56,7 +55,7 @@ func (c Check) Timeout(timeout time.Duration) Check {
 
 // explicit keeps a zero that was given apart from one that was not; both are no milliseconds.
 func explicit(duration time.Duration) time.Duration {
-	if duration == unset {
+	if duration == 0 {
 		return 1
 	}
 	return duration
@@ -64,14 +63,13 @@ func explicit(duration time.Duration) time.Duration {
 
 // options returns the check for C.
 func (c Check) options(a *arguments) *C.callsheet_check_options_t {
-	if c.kind == 0 {
-		c.kind = C.CALLSHEET_CHECK_TTL
-	}
 	made := (*C.callsheet_check_options_t)(a.block(1, unsafe.Sizeof(C.callsheet_check_options_t{})))
 	*made = C.cs_check_options()
-	made.kind = c.kind
-	made.interval_ms = a.duration("interval", c.interval)
-	made.timeout_ms = a.duration("timeout", c.timeout)
+	if c.kind != 0 {
+		made.kind = c.kind
+	}
+	made.interval_ms = a.duration(c.interval)
+	made.timeout_ms = a.duration(c.timeout)
 	made.target = a.optional("target", c.target)
 	if c.kind == C.CALLSHEET_CHECK_HTTP {
 		made.target = a.text("target", c.target)

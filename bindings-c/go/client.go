@@ -1,3 +1,5 @@
+// The client: connecting, closing, and the calls that read. What it shares with everything made of it is in conn.go.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,6 @@
+// What waits: the goroutine of each client, the calls that were begun, and what is freed with a client. Nothing here
+// knows what a call does.
+
 package callsheet
 
 // #include "shim.h"
@@ -221,7 +224,9 @@ func (c *conn) do(ctx context.Context, todo call) error {
 		return closed("client")
 	}
 	err := failure(number, object)
-	if failed, ok := err.(*Error); ok && late() {
+	// The context's own timer may be a moment behind.
+	deadline, limited := ctx.Deadline()
+	if failed, ok := err.(*Error); ok && todo.knowsDeadline && limited && !time.Now().Before(deadline) {
 		failed.ended = context.DeadlineExceeded
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,9 @@ func resident(t testing.TB) int {
 	return pages * os.Getpagesize()
 }
 
+// memoryIsJudged is false under the race detector.
+var memoryIsJudged = true
+
 // flat runs one many times: what it leaves behind each time must be less than 200 bytes, and no thread, goroutine or
 // descriptor.
 func flat(t *testing.T, warm, rounds int, one func()) {
@@ -32,13 +36,24 @@ func flat(t *testing.T, warm, rounds int, one func()) {
 		one()
 	}
 	collect()
+	debug.FreeOSMemory()
 	memory, tasks, files, goroutines := resident(t), threads(t), descriptors(t), runtime.NumGoroutine()
-	for range rounds {
-		one()
-	}
-	collect()
-	if grown := resident(t) - memory; grown > 200*rounds+(4<<20) {
-		t.Errorf("%d bytes a round", grown/rounds)
+	// Allocators keep more at some times than at others, but only what leaks grows each time.
+	for tries := 3; ; tries-- {
+		for range rounds {
+			one()
+		}
+		collect()
+		debug.FreeOSMemory()
+		grown := resident(t) - memory
+		if !memoryIsJudged || grown <= 200*rounds+(2<<20) {
+			break
+		}
+		if tries == 1 {
+			t.Errorf("%d bytes a round", grown/rounds)
+			break
+		}
+		memory += grown
 	}
 	eventually(t, "threads, goroutines and descriptors are as before", func() bool {
 		collect()

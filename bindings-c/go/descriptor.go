@@ -1,3 +1,5 @@
+// Descriptors of the operating system.
+
 package callsheet
 
 import (

@@ -1,3 +1,5 @@
+// The four-method shape that Go services tend to have, over the client.
+
 package callsheet
 
 import "context"

@@ -342,3 +342,25 @@ func TestAnUnreadableRegistryIsUnavailable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// BenchmarkWatch is the way of one change from the registry to a loop in Go.
+func BenchmarkWatch(b *testing.B) {
+	memory, url := shared(b)
+	client := connect(b, url)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ports := make(chan int)
+	go func() {
+		for snapshot := range client.Watch(ctx, "billing") {
+			if snapshot != nil && snapshot.Len() > 0 {
+				ports <- snapshot.At(0).Port
+			}
+		}
+	}()
+	b.ReportAllocs()
+	for port := 1; b.Loop(); port = port%60000 + 1 {
+		put(b, memory, "a", port)
+		for <-ports != port {
+		}
+	}
+}

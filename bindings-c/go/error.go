@@ -1,3 +1,5 @@
+// Errors: the library's codes, messages and causes as Go's.
+
 package callsheet
 
 // #include "shim.h"
@@ -128,6 +130,9 @@ func failure(number C.callsheet_code, object *C.callsheet_error_t) error {
 		return nil
 	}
 	if object == nil {
+		if number == C.CALLSHEET_CLOSED {
+			return closed("client")
+		}
 		return &Error{Code: code(number), Message: string(code(number))}
 	}
 	defer C.callsheet_error_free(object)

@@ -1,3 +1,5 @@
+// Filters: which instances a call sees.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// Instances, and the table by which one of the library's is always the same one of Go's.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// The library's log, through a pipe to log/slog: the library never calls Go.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// The control of registries in memory, for tests.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// Options of Connect. The library checks them; here they are names and values.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// Picks, from the choice until the report.
+
 package callsheet
 
 // #include "shim.h"
@@ -12,7 +14,8 @@ import (
 	"unsafe"
 )
 
-// Pick is an instance to call now. Its call counts as under way until Done. It is a small value: copies are the same pick.
+// Pick is an instance to call now. Its call counts as under way until Done; one that is never reported stops counting after
+// 60 to 120 s. It is a small value: copies are the same pick.
 type Pick struct {
 	// Instance is what was picked.
 	*Instance

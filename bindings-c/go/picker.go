@@ -1,3 +1,5 @@
+// Pickers. The library chooses; here is what calls.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// Registrations: what to register, and the handle of one that runs.
+
 package callsheet
 
 // #include "shim.h"
@@ -90,8 +92,8 @@ func (r *Registration) options(a *arguments) *C.callsheet_registration_options_t
 	}
 	made.zone = a.optional("zone", r.Zone)
 	made.version = a.optional("version", r.Version)
-	made.ttl_ms = a.duration("ttl", r.TTL)
-	made.drain_ms = a.duration("drain", r.Drain)
+	made.ttl_ms = a.duration(r.TTL)
+	made.drain_ms = a.duration(r.Drain)
 	made.check = r.Check.options(a)
 	made.hold = C.bool(r.Hold)
 	made.wait_for_port = C.bool(r.WaitForPort)

@@ -1,3 +1,5 @@
+// Snapshots: immutable lists, copied from the library's once per revision.
+
 package callsheet
 
 // #include "shim.h"

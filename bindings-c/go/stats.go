@@ -1,3 +1,5 @@
+// What a client counts.
+
 package callsheet
 
 // #include "shim.h"

@@ -1,3 +1,5 @@
+// Go's values as C's, for the length of one call.
+
 package callsheet
 
 // #include <stdlib.h>
@@ -95,13 +97,14 @@ func (a *arguments) pairs(name string, pairs map[string]string) (*C.callsheet_pa
 	return first, C.size_t(len(keys))
 }
 
-// duration returns milliseconds, -1 for a zero one, which was not given. C reads negative ones as not given too.
-func (a *arguments) duration(name string, duration time.Duration) C.int64_t {
-	if duration < 0 {
-		a.refuse(invalid("%s is %v: it can't be negative", name, duration))
-	}
-	if duration == 0 {
+// duration returns milliseconds, -1 for a zero one, which was not given.
+func (a *arguments) duration(duration time.Duration) C.int64_t {
+	switch {
+	case duration == 0:
 		return -1
+	case duration < 0:
+		// For the library to refuse: not -1, however short it is.
+		return min(C.int64_t(duration/time.Millisecond), -2)
 	}
 	return C.int64_t(duration / time.Millisecond)
 }

@@ -1,3 +1,5 @@
+// Watches of services, of names and of states, as iterators and channels.
+
 package callsheet
 
 // #include "shim.h"

@@ -33,6 +33,8 @@ class Language:
         if not self.build:
             return None
         TARGET.mkdir(parents=True, exist_ok=True)
+        # Go would keep one that was linked with an older library.
+        pathlib.Path(self.command[0]).unlink(missing_ok=True)
         done = subprocess.run(self.build, cwd=ROOT, capture_output=True, text=True)
         return f"its driver can't be built:\n{done.stdout}{done.stderr}" if done.returncode else None
 

@@ -85,7 +85,12 @@ pub(super) fn io(what: &str, path: &Path, error: &io::Error) -> Error {
         ),
         _ => (Code::Unavailable, "check the path, or name another one with local:///…"),
     };
-    Error::new(code, format!("can't {what} {shown}; {remedy}")).with_cause(error.to_string())
+    // With its errno, which hosts hand on.
+    let cause = match error.raw_os_error() {
+        Some(errno) => io::Error::from_raw_os_error(errno),
+        None => io::Error::new(error.kind(), error.to_string()),
+    };
+    Error::new(code, format!("can't {what} {shown}; {remedy}")).with_cause(cause)
 }
 
 pub(super) fn vanished(path: &Path) -> Error {
