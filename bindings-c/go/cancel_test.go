@@ -30,7 +30,8 @@ func verbs(t *testing.T, client *callsheet.Client, held, registration *callsheet
 			return err
 		},
 		"Register": func(ctx context.Context) error {
-			_, err := client.Register(ctx, callsheet.Registration{Service: "other", Port: 80})
+			// Another one each time: one that was given up is being closed.
+			_, err := client.Register(ctx, callsheet.Registration{Service: "other", Port: int(1000 + names.Add(1))})
 			return err
 		},
 		"Picker": func(ctx context.Context) error {
