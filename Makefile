@@ -121,7 +121,9 @@ test-c: $(BIN)/.tools target/.c-library ## The C library, under sanitizers and v
 
 .PHONY: test-go
 test-go: target/.c-library | go-tools ## The Go package
-	@cd bindings-c/go && go vet ./... && go test -race ./...
+	@cd bindings-c/go && go test -count=1 -race .
+	@cd bindings-c/go && GODEBUG=cgocheck=1 go test -count=1 -run 'Example|Picker|Lookup|Watch' .
+	@cd bindings-c/go/internal/beside && go test -count=1 .
 
 .PHONY: test-conformance
 test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix
@@ -138,11 +140,13 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench bindings-c/tests
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
 	@unformatted=$$(gofmt -l bindings-c/go tests/conformance/go demo); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
+	@for module in bindings-c/go bindings-c/go/internal/beside tests/conformance/go demo/cast/cyd; do \
+		go vet -C $$module .; done
 	@$(BIN)/clang-format --dry-run --Werror $(C_LANGUAGE)
 
 .PHONY: format
