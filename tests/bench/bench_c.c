@@ -1,0 +1,215 @@
+/* The rows of `make bench` that are measured in C, as JSON lines for `bench.py`; with a mode and a URL, the process
+ * that `languages.py` follows, weighs and counts. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <callsheet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { ROUNDS = 9, CALLS = 1000000, INSTANCES = 100, WATCHES = 300 };
+
+static callsheet_error_t *error;
+
+static void check(callsheet_code code) {
+    if (code == CALLSHEET_OK)
+        return;
+    fprintf(stderr, "%s: %s\n", callsheet_code_name(code), callsheet_error_message(error));
+    exit(1);
+}
+
+static int64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Tells the other process that a step is done, and waits until it has looked. */
+static void step(const char *said) {
+    puts(said);
+    fflush(stdout);
+    for (int c = getchar(); c != '\n' && c != EOF; c = getchar())
+        ;
+}
+
+static void number_step(size_t number) {
+    char text[32];
+    snprintf(text, sizeof text, "%zu", number);
+    step(text);
+}
+
+static callsheet_client_t *connect_to(const char *url) {
+    callsheet_client_t *client = NULL;
+    check(callsheet_connect(url, NULL, &client, &error));
+    return client;
+}
+
+static callsheet_snapshot_t *lookup(callsheet_client_t *client, const char *service) {
+    callsheet_snapshot_t *snapshot = NULL;
+    check(callsheet_lookup(client, service, NULL, &snapshot, &error));
+    return snapshot;
+}
+
+static callsheet_watch_t *watch(callsheet_client_t *client, const char *service) {
+    callsheet_watch_t *opened = NULL;
+    check(callsheet_watch_open(client, service, NULL, &opened, &error));
+    return opened;
+}
+
+static callsheet_snapshot_t *next(callsheet_watch_t *watched) {
+    callsheet_snapshot_t *snapshot = NULL;
+    check(callsheet_watch_next(watched, -1, &snapshot, &error));
+    return snapshot;
+}
+
+static void shut(callsheet_client_t *client) {
+    check(callsheet_client_close(client, &error));
+    callsheet_client_free(client);
+}
+
+/* The hot path. */
+
+static void two_empty_calls(callsheet_picker_t *picker) {
+    (void)picker;
+    callsheet_abi_version();
+    callsheet_abi_version();
+}
+
+static void pick_and_done(callsheet_picker_t *picker) {
+    callsheet_pick_t pick;
+    check(callsheet_pick(picker, &pick, &error));
+    callsheet_pick_done(&pick, CALLSHEET_OUTCOME_OK);
+}
+
+static int ascending(const void *left, const void *right) {
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Nanoseconds per call over several rounds, as the JSON of minimum, median and maximum. */
+static void per_call(void (*call)(callsheet_picker_t *), callsheet_picker_t *picker, char *json, size_t size) {
+    double rounds[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t began = nanoseconds(CLOCK_MONOTONIC);
+        for (int n = 0; n < CALLS; n++)
+            call(picker);
+        rounds[round] = (double)(nanoseconds(CLOCK_MONOTONIC) - began) / CALLS;
+    }
+    qsort(rounds, ROUNDS, sizeof *rounds, ascending);
+    snprintf(json, size, "[%f, %f, %f]", rounds[0], rounds[ROUNDS / 2], rounds[ROUNDS - 1]);
+}
+
+static void picks(void) {
+    callsheet_memory_t *memory = NULL;
+    check(callsheet_memory_open("bench-picks", &memory, &error));
+    for (int port = 1; port <= INSTANCES; port++) {
+        callsheet_registration_options_t options = CALLSHEET_REGISTRATION_OPTIONS_INIT;
+        options.service = "billing";
+        options.address = "10.0.0.1";
+        options.port = port;
+        check(callsheet_memory_put(memory, &options, &error));
+    }
+    callsheet_client_t *client = connect_to("memory:bench-picks");
+    static const struct {
+        int32_t policy;
+        const char *name, *goal;
+    } rows[] = {{CALLSHEET_POLICY_ROUND_ROBIN, "round_robin", "30 ns"}, {CALLSHEET_POLICY_P2C, "p2c", "60 ns"}};
+    for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
+        callsheet_picker_options_t options = CALLSHEET_PICKER_OPTIONS_INIT;
+        options.policy = rows[n].policy;
+        callsheet_picker_t *picker = NULL;
+        check(callsheet_picker_open(client, "billing", &options, &picker, &error));
+        char floor[128], figure[128];
+        per_call(two_empty_calls, picker, floor, sizeof floor);
+        per_call(pick_and_done, picker, figure, sizeof figure);
+        printf("{\"name\": \"C pick()+done(), %s\", \"unit\": \"ns\", \"figure\": %s, \"floor\": \"two empty calls\", "
+               "\"floor_figure\": %s, \"goal\": \"%s\"}\n",
+               rows[n].name, figure, floor, rows[n].goal);
+        callsheet_picker_free(picker);
+    }
+    shut(client);
+    callsheet_memory_free(memory);
+}
+
+/* What the other process asks for. */
+
+static void changed(void *context, const callsheet_snapshot_t *snapshot) {
+    (void)context;
+    int64_t at = nanoseconds(CLOCK_MONOTONIC);
+    for (size_t n = 0; n < callsheet_snapshot_len(snapshot); n++)
+        printf("%" PRId64 " %s\n", at, callsheet_instance_metadata(callsheet_snapshot_get(snapshot, n), "n"));
+    fflush(stdout);
+}
+
+static void follow(const char *url) {
+    callsheet_client_t *client = connect_to(url);
+    callsheet_snapshot_t *first = NULL;
+    check(callsheet_wait_for(client, "billing", NULL, 1, 10000, &first, &error));
+    callsheet_snapshot_free(first);
+    callsheet_on_change_closure_t closure = {NULL, changed, NULL};
+    callsheet_subscription_t *subscription = NULL;
+    check(callsheet_on_change(client, "billing", NULL, closure, &subscription, &error));
+    step("ready");
+    shut(client);
+    callsheet_subscription_free(subscription);
+}
+
+static void hold(const char *url) {
+    callsheet_client_t *client = connect_to(url);
+    callsheet_snapshot_free(lookup(client, "nobody"));
+    step("empty");
+    callsheet_snapshot_t *held = lookup(client, "billing");
+    number_step(callsheet_snapshot_len(held));
+    callsheet_watch_t *watched = watch(client, "billing");
+    callsheet_snapshot_t *before = next(watched);
+    puts("watching");
+    fflush(stdout);
+    size_t fresh = 0;
+    while (fresh == 0) {
+        callsheet_snapshot_t *after = next(watched);
+        for (size_t n = 0; n < callsheet_snapshot_len(after); n++)
+            fresh += callsheet_snapshot_get(after, n) != callsheet_snapshot_get(before, n);
+        callsheet_snapshot_free(after);
+    }
+    number_step(fresh);
+    callsheet_snapshot_free(before);
+    callsheet_snapshot_free(held);
+    callsheet_watch_free(watched);
+    shut(client);
+}
+
+static void watches(const char *url) {
+    callsheet_client_t *client = connect_to(url);
+    callsheet_snapshot_free(lookup(client, "nobody"));
+    step("before");
+    callsheet_watch_t *all[WATCHES];
+    for (int n = 0; n < WATCHES; n++) {
+        char service[32];
+        snprintf(service, sizeof service, "service-%d", n);
+        all[n] = watch(client, service);
+        callsheet_snapshot_free(next(all[n]));
+    }
+    step("after");
+    for (int n = 0; n < WATCHES; n++)
+        callsheet_watch_free(all[n]);
+    shut(client);
+}
+
+int main(int argc, char **argv) {
+    const char *mode = argc == 3 ? argv[1] : "";
+    if (argc == 1)
+        picks();
+    else if (strcmp(mode, "follow") == 0)
+        follow(argv[2]);
+    else if (strcmp(mode, "hold") == 0)
+        hold(argv[2]);
+    else if (strcmp(mode, "watches") == 0)
+        watches(argv[2]);
+    else {
+        fprintf(stderr, "usage: %s [follow|hold|watches URL]\n", argv[0]);
+        return 2;
+    }
+    return 0;
+}
