@@ -5,51 +5,113 @@ The ratio is what counts; nanoseconds are of the machine that they were measured
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+import languages
+from languages import Language
+
+if TYPE_CHECKING:
+    from rows import Row
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+RELEASE = ROOT / "target" / "release"
+BUILT = ROOT / "target" / "bench"
 
-Row = dict[str, Any]
+RUST = [str(RELEASE / "callsheet-bench")]
+C = [str(BUILT / "c")]
+GO = [str(BUILT / "go")]
+PYTHON = [sys.executable, str(HERE / "bench_python.py")]
+ASYNCIO = [sys.executable, str(HERE / "bench_asyncio.py")]
+NODE = ["node", "--expose-gc", str(HERE / "bench_node.js")]
+
+PARTS = {"Rust": RUST, "C": C, "Go": GO, "Node": NODE, "Python": PYTHON}
+LANGUAGES = [
+    Language("Rust", RUST, time_of_day=True),
+    Language("C", C),
+    Language("Go", GO, arrival="receive", time_of_day=True),
+    Language("Python", PYTHON),
+    Language("asyncio", ASYNCIO),
+    Language("Node", NODE),
+]
 
 
-def rows_of(command: list[str]) -> list[Row]:
-    """Runs one part of the benchmark, which prints a JSON object per row."""
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def need_everything() -> None:
+    """Stops when something is not there that a part is made of, and says what makes it."""
+    shared = "libcallsheet.dylib" if sys.platform == "darwin" else "libcallsheet.so"
+    there = {
+        "the Rust part (cargo build --release --locked -p callsheet-bench)": Path(RUST[0]).exists(),
+        "the Python package (make setup)": importlib.util.find_spec("callsheet") is not None,
+        "the npm package (make setup)": (ROOT / "bindings-node" / "callsheet.node").exists(),
+        "the C library (make setup)": (RELEASE / shared).exists() and (RELEASE / "libcallsheet.a").exists(),
+        "a C compiler, as cc (install gcc or clang)": shutil.which("cc") is not None,
+        "Go (install Go 1.24 or newer)": shutil.which("go") is not None,
+        "Node.js (install Node.js 20.9 or newer)": shutil.which("node") is not None,
+    }
+    missing = [what for what, is_there in there.items() if not is_there]
+    if missing:
+        sys.exit("the benchmark needs what is not there: " + "; ".join(missing))
+
+
+def run(what: str, command: list[str]) -> str:
+    """What a command prints."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if result.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{result.stderr}")
-    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+        sys.exit(f"{what} failed with {result.returncode}:\n{result.stderr}")
+    return result.stdout
 
 
-def shown(figure: list[float], unit: str) -> str:
-    """Minimum, median and maximum."""
-    digits = 2 if figure[1] < 10 else 1 if figure[1] < 100 else 0
+def build() -> None:
+    """Compiles what is written in C and Go; the others were built by `make`."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    include = str(ROOT / "bindings-c" / "include")
+    library = ["-L", str(RELEASE), "-lcallsheet", f"-Wl,-rpath,{RELEASE}", "-pthread"]
+    strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    run("compiling the C part", ["cc", *strict, "-I", include, str(HERE / "bench_c.c"), "-o", *C, *library])
+    run("building the Go part", ["go", "build", "-C", str(HERE / "go"), "-o", *GO, "."])
+
+
+def measured() -> list[Row]:
+    """Every row: of each part, which prints a JSON object per row, then those that every language has."""
+    rows: list[Row] = []
+    for name, command in PARTS.items():
+        print(f"measuring {name} ...", file=sys.stderr)
+        lines = run(f"the {name} part", command).splitlines()
+        rows += [json.loads(line) for line in lines if line.startswith("{")]
+    print("measuring what every language has ...", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        rows += languages.rows(LANGUAGES, Path(folder))
+    return rows
+
+
+def shown(figure: list[float] | str, unit: str) -> str:
+    """Minimum, median and maximum; one value where these are the same."""
+    if isinstance(figure, str):
+        return figure
+    counts = all(value == int(value) for value in figure)
+    digits = 0 if counts or figure[1] >= 100 else 1 if figure[1] >= 10 else 2
     low, middle, high = (f"{value:,.{digits}f}" for value in figure)
-    return f"{middle} {unit} ({low} to {high})"
+    return f"{middle} {unit}" if low == high else f"{middle} {unit} ({low} to {high})"
 
 
 def main() -> None:
-    rows = rows_of([str(ROOT / "target" / "release" / "callsheet-bench")])
-    rows += rows_of([sys.executable, str(HERE / "bench_python.py")])
+    need_everything()
+    build()
     table = [("what", "median (min to max)", "goal", "floor", "floor's median", "ratio")]
-    for row in rows:
-        ratio = row["figure"][1] / row["floor_figure"][1] if row["floor_figure"] else None
-        table.append(
-            (
-                row["name"],
-                shown(row["figure"], row["unit"]),
-                row["goal"],
-                row["floor"],
-                shown(row["floor_figure"], row["unit"]) if row["floor_figure"] else "-",
-                f"{ratio:.2f}" if ratio else "-",
-            )
-        )
+    for row in measured():
+        figure, floor = row["figure"], row["floor_figure"]
+        ratio = f"{figure[1] / floor[1]:.2f}" if floor and not isinstance(figure, str) else "-"
+        beside = shown(floor, row["unit"]) if floor else "-"
+        table.append((row["name"], shown(figure, row["unit"]), row["goal"], row["floor"], beside, ratio))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for number, line in enumerate(table):

@@ -1,9 +1,8 @@
-// The rows of `make bench` that are measured in Node, as JSON lines for `bench.py`.
+// The rows of `make bench` that are measured in Node, as JSON lines for `bench.py`; with a mode and a URL, the process
+// that `languages.py` follows, weighs and counts.
 'use strict'
 
 const { spawn } = require('node:child_process')
-const { mkdtempSync, rmSync } = require('node:fs')
-const os = require('node:os')
 const path = require('node:path')
 const readline = require('node:readline')
 
@@ -14,7 +13,7 @@ const { call, host, number } = require(path.join(PACKAGE, 'lib', 'host'))
 
 const ROUNDS = 7
 const CALLS = 1_000_000
-const CHANGES = 500
+const WATCHES = 300
 
 const nanoseconds = () => Number(process.hrtime.bigint())
 
@@ -67,56 +66,11 @@ async function emptyCall() {
   return done
 }
 
-/** Changes the metadata of one instance for each line that it reads, saying when it began to. */
-const PUBLISHER = `
-const { connect } = require(${JSON.stringify(PACKAGE)})
-connect(process.argv[1]).then(async (client) => {
-  const registration = await client.register({ service: 'billing', port: 80 })
-  console.log('ready')
-  let number = 0
-  for await (const _ of require('readline').createInterface({ input: process.stdin })) {
-    const began = process.hrtime.bigint()
-    await registration.update({ metadata: { n: String(number++) } })
-    console.log(began + ' ' + process.hrtime.bigint())
-  }
-})`
-
-/** A change in one process until the callback in another. */
-async function changes() {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'callsheet-bench-'))
-  const url = `local://${folder}/registry.db`
-  const publisher = spawn(process.execPath, ['-e', PUBLISHER, url], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const lines = readline.createInterface({ input: publisher.stdout })[Symbol.asyncIterator]()
-  await lines.next()
-  const client = await connect(url)
-  let [told, wanted] = [() => {}, '']
-  client.onChange('billing', (snapshot) => {
-    const at = nanoseconds()
-    if (snapshot.at(0)?.metadata.n === wanted) told(at)
-  })
-  await client.waitFor('billing')
-  const [latencies, updates] = [[], []]
-  for (let number = 0; number < CHANGES; number++) {
-    wanted = String(number)
-    const seen = new Promise((resolve) => {
-      told = resolve
-    })
-    publisher.stdin.write('\n')
-    const at = await seen
-    const [began, ended] = (await lines.next()).value.split(' ').map(Number)
-    latencies.push((at - began) / 1e6)
-    updates.push((ended - began) / 1e6)
-  }
-  row('Node change -> callback, local:', 'ms', spread(latencies), 'the update itself', spread(updates))
-  publisher.stdin.end()
-  await client.close()
-  rmSync(folder, { recursive: true, force: true })
-}
-
 /** The first list of ten thousand instances as objects, and what one change costs then. */
 async function many() {
   const memory = new Memory('bench-many')
-  for (let port = 1; port <= 10_000; port++) memory.put({ service: 'billing', port, metadata: { team: 'pay' } })
+  for (let port = 1; port <= 10_000; port++)
+    memory.put({ service: 'billing', port, metadata: { team: 'pay' } })
   const [firsts, nexts] = [[], []]
   for (let round = 0; round < ROUNDS; round++) {
     const client = await connect(memory.url)
@@ -145,9 +99,71 @@ async function starting() {
   const times = []
   for (let round = 0; round < ROUNDS; round++) {
     const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
-    for await (const line of readline.createInterface({ input: child.stdout })) times.push(Number(line.replace('n', '')) / 1e6)
+    for await (const line of readline.createInterface({ input: child.stdout }))
+      times.push(Number(line.replace('n', '')) / 1e6)
   }
   row('Node require and connect', 'ms', spread(times), '-', null, '50 ms')
 }
 
-picks().then(changes).then(many).then(starting)
+const input = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+
+/** Says that something is done, and waits until the other process has looked. */
+async function step(...said) {
+  console.log(...said)
+  await input.next()
+}
+
+/** Says when each change was there. */
+async function follow(client) {
+  await client.waitFor('billing', { timeout: 10_000 })
+  client.onChange('billing', (snapshot) => {
+    const at = process.hrtime.bigint()
+    for (const instance of snapshot) console.log(String(at), instance.metadata.n)
+  })
+  await step('ready')
+}
+
+/** What many instances weigh, and what a change of one makes anew. */
+async function hold(client) {
+  await client.lookup('nobody')
+  global.gc()
+  await step('empty')
+  const held = [...(await client.lookup('billing'))]
+  global.gc()
+  await step(held.length)
+  const watch = client.watch('billing')
+  const before = [...(await watch.next()).value]
+  console.log('watching')
+  let fresh = 0
+  while (fresh === 0) {
+    const after = (await watch.next()).value
+    fresh = after.instances.filter((instance, at) => instance !== before[at]).length
+  }
+  await step(fresh)
+}
+
+/** Many services followed at once. */
+async function watches(client) {
+  await client.lookup('nobody')
+  await step('before')
+  for (let number = 0; number < WATCHES; number++) await client.watch(`service-${number}`).next()
+  await step('after')
+}
+
+const MODES = { follow, hold, watches }
+
+async function main() {
+  const [mode, url] = process.argv.slice(2)
+  if (mode) {
+    const client = await connect(url)
+    await MODES[mode](client)
+    await client.close()
+    process.stdin.destroy()
+    return
+  }
+  await picks()
+  await many()
+  await starting()
+}
+
+main()

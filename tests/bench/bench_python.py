@@ -1,13 +1,15 @@
-"""The rows of `make bench` that are measured in Python, as JSON lines for `bench.py`."""
+"""The rows of `make bench` that are measured in Python, as JSON lines for `bench.py`.
+
+With a mode and a URL, the process that `languages.py` follows, weighs and counts.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import queue
 import resource
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,30 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import callsheet
+import languages
+import rows
 
 ROUNDS = 7
 CALLS = 200_000
-
-#: Changes the metadata of one instance for each line that it reads, saying when it began to.
-PUBLISHER = """
-import sys, time, callsheet
-with callsheet.connect(sys.argv[1]) as client, client.register("billing", port=80) as registration:
-    print("ready", flush=True)
-    for number, _ in enumerate(sys.stdin):
-        began = time.monotonic_ns()
-        registration.update(metadata={"n": str(number)})
-        print(began, time.monotonic_ns(), flush=True)
-"""
-
-#: Registers many instances, says so, and leaves when its input ends.
-MANY = """
-import sys, callsheet
-with callsheet.connect(sys.argv[1], ttl=3600) as client:
-    for number in range(int(sys.argv[2])):
-        client.register("billing", port=80, id=f"i{number:05}", metadata={"n": str(number)})
-    print("ready", flush=True)
-    sys.stdin.read()
-"""
 
 #: Registers, says so and how many tries failed, and leaves when its input ends.
 CROWD = """
@@ -53,11 +36,6 @@ with callsheet.connect(sys.argv[1], timeout=60) as client:
 """
 
 
-def spread(values: list[float]) -> list[float]:
-    """Minimum, median and maximum."""
-    return [min(values), statistics.median(values), max(values)]
-
-
 def row(
     name: str,
     unit: str,
@@ -66,19 +44,8 @@ def row(
     floor_figure: list[float] | None = None,
     goal: str = "-",
 ) -> None:
-    """One line of the table."""
-    print(
-        json.dumps(
-            {
-                "name": name,
-                "unit": unit,
-                "figure": figure,
-                "floor": floor,
-                "floor_figure": floor_figure,
-                "goal": goal,
-            }
-        )
-    )
+    """Says one line of the table."""
+    print(json.dumps(rows.row(name, unit, figure, floor, floor_figure, goal)))
 
 
 def per_call(call: Callable[[], object], threads: int = 1) -> list[float]:
@@ -97,7 +64,7 @@ def per_call(call: Callable[[], object], threads: int = 1) -> list[float]:
         for worker in workers:
             worker.join()
         rounds.append((time.perf_counter_ns() - began) / CALLS)
-    return spread(rounds)
+    return rows.spread(rounds)
 
 
 def picks() -> None:
@@ -140,78 +107,12 @@ def picks() -> None:
             )
 
 
-def sqlite_round_trip(folder: Path) -> list[float]:
-    """A write to SQLite in WAL mode and a read of it on another connection: what no `local:` can be faster than."""
-    path = folder / "floor.db"
-    writer = sqlite3.connect(path, isolation_level=None)
-    writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("PRAGMA synchronous = NORMAL")
-    writer.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)")
-    reader = sqlite3.connect(path)
-    times = []
-    for number in range(500):
-        began = time.perf_counter_ns()
-        writer.execute("INSERT OR REPLACE INTO t VALUES (1, ?)", (str(number),))
-        reader.execute("SELECT body FROM t WHERE id = 1").fetchone()
-        times.append((time.perf_counter_ns() - began) / 1e6)
-    return spread(times)
-
-
-def change_to_callback(folder: Path) -> None:
-    """A change in another process until the callback in this one, through `local:`."""
-    url = f"local://{folder}/registry.db"
-    floor = sqlite_round_trip(folder)
-    seen: queue.Queue[tuple[int, str]] = queue.Queue()
-
-    def changed(snapshot: callsheet.Snapshot) -> None:
-        for instance in snapshot:
-            seen.put((time.monotonic_ns(), instance.metadata.get("n", "")))
-
-    with (
-        callsheet.connect(url) as client,
-        subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as publisher,
-    ):
-        assert publisher.stdin and publisher.stdout
-        publisher.stdout.readline()
-        client.wait_for("billing", timeout=10)
-        client.on_change("billing", changed)
-        latencies = []
-        for number in range(300):
-            # A change now and then: readers that were just woken would be faster.
-            time.sleep(0.03)
-            publisher.stdin.write("\n")
-            publisher.stdin.flush()
-            began, _ended = map(int, publisher.stdout.readline().split())
-            while True:
-                at, body = seen.get(timeout=10)
-                if body == str(number):
-                    break
-            latencies.append((at - began) / 1e6)
-        publisher.stdin.close()
-    cuts = statistics.quantiles(latencies, n=100)
-    for name, value, goal in (("p50", cuts[49], "5 ms"), ("p99", cuts[98], "25 ms")):
-        row(
-            f"local: change in another process to Python callback, {name}",
-            "ms",
-            [value, value, value],
-            "a bare SQLite write and read",
-            floor,
-            goal,
-        )
-
-
 def first_list(folder: Path) -> None:
     """From nothing to 10,000 instances as Python objects."""
     url = f"local://{folder}/many.db"
     count = 10_000
     # In a process of its own: a client here would share what the provider has open.
-    with subprocess.Popen(
-        [sys.executable, "-c", MANY, url, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as provider:
-        assert provider.stdin and provider.stdout
-        provider.stdout.readline()
+    with languages.provider(url, count):
         loads, floors = [], []
         for _ in range(ROUNDS):
             began = time.perf_counter()
@@ -224,13 +125,12 @@ def first_list(folder: Path) -> None:
             assert sum(len(json.loads(body)["id"]) for (body,) in bodies) == 6 * count
             connection.close()
             floors.append((time.perf_counter() - began) * 1e3)
-        provider.stdin.close()
     row(
         "Python connect to first list of 10,000 instances, local:",
         "ms",
-        spread(loads),
+        rows.spread(loads),
         "sqlite3 and json alone",
-        spread(floors),
+        rows.spread(floors),
     )
 
 
@@ -247,8 +147,8 @@ def start_up() -> None:
         (run("pass"), run("import callsheet; callsheet.connect('memory:').close()"))
         for _ in range(2 * ROUNDS)
     ]
-    gained = spread([full - bare for bare, full in pairs])
-    bare = spread([bare for bare, _ in pairs])
+    gained = rows.spread([full - bare for bare, full in pairs])
+    bare = rows.spread([bare for bare, _ in pairs])
     row("Python import, connect and close", "ms", gained, "starting the interpreter", bare, "50 ms")
 
 
@@ -317,12 +217,64 @@ def crowd(folder: Path) -> None:
     row(name, "s", [elapsed] * 3, goal="0 and 0")
 
 
+def step(*said: object) -> None:
+    """Says that something is done, and waits until the other process has looked."""
+    print(*said, flush=True)
+    sys.stdin.readline()
+
+
+def follow(client: callsheet.Client) -> None:
+    """Says when each change was there."""
+
+    def changed(snapshot: callsheet.Snapshot) -> None:
+        at = time.monotonic_ns()
+        for instance in snapshot:
+            print(at, instance.metadata.get("n"), flush=True)
+
+    client.wait_for("billing", timeout=10)
+    client.on_change("billing", changed)
+    step("ready")
+
+
+def hold(client: callsheet.Client) -> None:
+    """What many instances weigh, and what a change of one makes anew."""
+    client.lookup("nobody")
+    gc.collect()
+    step("empty")
+    held = list(client.lookup("billing"))
+    gc.collect()
+    step(len(held))
+    watch = client.watch("billing")
+    before = list(next(watch))
+    print("watching", flush=True)
+    fresh = 0
+    while not fresh:
+        fresh = sum(new is not old for new, old in zip(next(watch), before, strict=True))
+    step(fresh)
+
+
+def watches(client: callsheet.Client) -> None:
+    """Many services followed at once."""
+    client.lookup("nobody")
+    step("before")
+    opened = [client.watch(f"service-{number}") for number in range(300)]
+    for watch in opened:
+        next(watch)
+    step("after")
+
+
+MODES = {"follow": follow, "hold": hold, "watches": watches}
+
+
 def main() -> None:
+    if len(sys.argv) == 3:
+        with callsheet.connect(sys.argv[2]) as client:
+            MODES[sys.argv[1]](client)
+        return
     picks()
     start_up()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        change_to_callback(folder)
         first_list(folder)
         idle(folder)
         thousand(folder)

@@ -1,6 +1,8 @@
 //! The rows of `make bench` that are measured in Rust, as JSON lines for `bench.py`: each figure with the floor that
 //! was measured beside it in the same run.
 
+mod modes;
+
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -19,9 +21,17 @@ const INSTANCES: u16 = 100;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
-    // Itself as another process, which registers many instances.
-    if let Some(url) = std::env::args().nth(1) {
-        return provide(&url);
+    let mut arguments = std::env::args().skip(1);
+    if let Some(mode) = arguments.next() {
+        let url = arguments.next().ok_or("a mode needs a URL")?;
+        return match mode.as_str() {
+            "follow" => modes::follow(&url),
+            "hold" => modes::hold(&url),
+            "watches" => modes::watches(&url),
+            // Itself as another process.
+            "provide" => provide(&url),
+            _ => Err(format!("there is no mode {mode}; there are follow, hold, watches").into()),
+        };
     }
     let threads = std::thread::available_parallelism()?.get();
     picks(1, "one thread")?;
@@ -118,7 +128,7 @@ fn first_list() -> Result<()> {
     let path = folder.path().join("registry.db");
     let url = format!("local://{}", path.display());
     let mut provider = Command::new(std::env::current_exe()?)
-        .arg(&url)
+        .args(["provide", &url])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

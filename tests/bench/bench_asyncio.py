@@ -1,0 +1,70 @@
+"""The process in asyncio that `languages.py` follows, weighs and counts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+
+import callsheet
+import callsheet.aio
+
+
+def step(*said: object) -> None:
+    """Says that something is done, and waits, and the loop with it, until the other process has looked."""
+    print(*said, flush=True)
+    sys.stdin.readline()
+
+
+async def follow(client: callsheet.aio.Client) -> None:
+    """Says when each change was there."""
+
+    def changed(snapshot: callsheet.Snapshot) -> None:
+        at = time.monotonic_ns()
+        for instance in snapshot:
+            print(at, instance.metadata.get("n"), flush=True)
+
+    await client.wait_for("billing", timeout=10)
+    client.on_change("billing", changed)
+    # Elsewhere, since the loop has callbacks to call.
+    await asyncio.to_thread(step, "ready")
+
+
+async def hold(client: callsheet.aio.Client) -> None:
+    """What many instances weigh, and what a change of one makes anew."""
+    await client.lookup("nobody")
+    gc.collect()
+    step("empty")
+    held = list(await client.lookup("billing"))
+    gc.collect()
+    step(len(held))
+    watch = client.watch("billing")
+    before = list(await anext(watch))
+    print("watching", flush=True)
+    fresh = 0
+    while not fresh:
+        fresh = sum(new is not old for new, old in zip(await anext(watch), before, strict=True))
+    step(fresh)
+
+
+async def watches(client: callsheet.aio.Client) -> None:
+    """Many services followed at once."""
+    await client.lookup("nobody")
+    step("before")
+    opened = [client.watch(f"service-{number}") for number in range(300)]
+    for watch in opened:
+        await anext(watch)
+    step("after")
+
+
+MODES = {"follow": follow, "hold": hold, "watches": watches}
+
+
+async def main(mode: str, url: str) -> None:
+    async with callsheet.aio.connect(url) as client:
+        await MODES[mode](client)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

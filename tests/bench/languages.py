@@ -1,0 +1,205 @@
+"""The rows that every language has: each is the same few steps of a process of that language, led from here.
+
+`follow` says when each change reached it, `hold` takes 10,000 instances and counts what one change makes anew,
+`watches` follows 300 services. Changes come from another process, and what a process holds is read from outside.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rows import Row, row, spread
+
+HERE = Path(__file__).parent
+
+CHANGES = 300
+MANY = 10_000
+ROUNDS = 3
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Language:
+    """How a process of this language is started, and what a change arrives as in it."""
+
+    name: str
+    command: list[str]
+    arrival: str = "callback"
+    #: Whether its clock is the time of day, because the language has no monotonic one to compare between processes.
+    time_of_day: bool = False
+
+
+class Led:
+    """A process that says each step, and goes on with a line."""
+
+    def __init__(self, what: str, process: subprocess.Popen[str]) -> None:
+        self.what = what
+        self.process = process
+
+    def said(self) -> str:
+        """The next line that it says."""
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.what} ended too early, or said nothing for {PATIENCE:.0f} s")
+        return line.strip()
+
+    def go_on(self) -> None:
+        """Let it take its next step."""
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def status(self, field: str) -> int:
+        """A number that the system has of it."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1])
+        sys.exit(f"the system does not tell {field} of {self.what}")
+
+    def descriptors(self) -> int:
+        """How many it has open."""
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
+
+@contextmanager
+def led(what: str, *command: str) -> Iterator[Led]:
+    """Runs a process until the block ends, which is the end of its input."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield Led(what, process)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.communicate()
+        watchdog.cancel()
+    if process.returncode != 0:
+        sys.exit(f"{what} failed with {process.returncode}")
+
+
+@contextmanager
+def provider(url: str, count: int) -> Iterator[Led]:
+    """The other process, once it has registered so many instances."""
+    with led("the provider", sys.executable, str(HERE / "provider.py"), url, str(count)) as process:
+        process.said()
+        yield process
+
+
+def sqlite_round_trip(folder: Path) -> list[float]:
+    """A write to SQLite in WAL mode and a read of it on another connection: what no `local:` can be faster than."""
+    path = folder / "floor.db"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA synchronous = NORMAL")
+    writer.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, body TEXT)")
+    reader = sqlite3.connect(path)
+    times = []
+    for number in range(500):
+        began = time.perf_counter_ns()
+        writer.execute("INSERT OR REPLACE INTO t VALUES (1, ?)", (str(number),))
+        reader.execute("SELECT body FROM t WHERE id = 1").fetchone()
+        times.append((time.perf_counter_ns() - began) / 1e6)
+    reader.close()
+    writer.close()
+    return spread(times)
+
+
+def changes(language: Language, folder: Path) -> Iterator[Row]:
+    """A change in another process until it is there, through `local:`."""
+    url = f"local://{folder}/changes-{language.name}.db"
+    floor = sqlite_round_trip(folder)
+    latencies = []
+    with provider(url, 1) as publisher, led(language.name, *language.command, "follow", url) as follower:
+        while follower.said() != "ready":
+            pass
+        for number in range(CHANGES):
+            # A change now and then: readers that were just woken would be faster.
+            time.sleep(0.03)
+            publisher.go_on()
+            began = int(publisher.said().split()[language.time_of_day])
+            while (said := follower.said().split())[1:] != [str(number)]:
+                pass
+            latencies.append((int(said[0]) - began) / 1e6)
+    cuts = statistics.quantiles(latencies, n=100)
+    for name, value, goal in (("p50", cuts[49], "5 ms"), ("p99", cuts[98], "25 ms")):
+        yield row(
+            f"local: change in another process to {language.name} {language.arrival}, {name}",
+            "ms",
+            [value] * 3,
+            "a bare SQLite write and read",
+            floor,
+            goal,
+        )
+
+
+def many(languages: list[Language], folder: Path) -> Iterator[Row]:
+    """10,000 instances: what they weigh, and what a change of one makes anew."""
+    url = f"local://{folder}/many.db"
+    objects, weights = [], []
+    with provider(url, MANY) as publisher:
+        for language in languages:
+            fresh, empty, grown = [], [], []
+            for _ in range(ROUNDS):
+                with led(language.name, *language.command, "hold", url) as holder:
+                    holder.said()
+                    empty.append(holder.status("VmRSS") / 1024)
+                    holder.go_on()
+                    if (held := holder.said()) != str(MANY):
+                        sys.exit(f"{language.name} holds {held} instances instead of {MANY}")
+                    grown.append(holder.status("VmRSS") / 1024 - empty[-1])
+                    holder.go_on()
+                    holder.said()
+                    publisher.go_on()
+                    publisher.said()
+                    fresh.append(float(holder.said()))
+            name = f"{language.name} change of one in {MANY:,} instances, local:"
+            objects.append(row(name, "new objects", spread(fresh), goal="1"))
+            name = f"{language.name} memory of {MANY:,} instances, local:"
+            weights.append(
+                row(name, "MiB", spread(grown), "the process before, with a client", spread(empty))
+            )
+    yield from objects
+    yield from weights
+
+
+def watches(language: Language, folder: Path) -> Row:
+    """What 300 watched services cost besides memory."""
+    url = f"local://{folder}/watches.db"
+    before: dict[str, int] = {}
+    after: dict[str, int] = {}
+    with led(language.name, *language.command, "watches", url) as watcher:
+        for counts in (before, after):
+            _, *goroutines = watcher.said().split()
+            counts["threads"] = watcher.status("Threads")
+            counts["descriptors"] = watcher.descriptors()
+            if goroutines:
+                counts["goroutines"] = int(goroutines[0])
+            watcher.go_on()
+    counted = ", ".join(f"{what} {before[what]} -> {after[what]}" for what in before)
+    return row(f"{language.name} 300 watched services, local:", "", counted, goal="flat")
+
+
+def rows(languages: list[Language], folder: Path) -> Iterator[Row]:
+    """Every row of every language, row by row rather than language by language."""
+    for language in languages:
+        yield from changes(language, folder)
+    if not Path("/proc/self/fd").exists():
+        # What a process holds is read from there.
+        yield row(f"memory of {MANY:,} instances, 300 watched services", "", "counted on Linux only")
+        return
+    yield from many(languages, folder)
+    for language in languages:
+        yield watches(language, folder)
