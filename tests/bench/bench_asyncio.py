@@ -11,9 +11,15 @@ import callsheet
 import callsheet.aio
 
 
+def say(*said: object) -> None:
+    """Says a line, whole although another thread may say one too."""
+    sys.stdout.write(" ".join(map(str, said)) + "\n")
+    sys.stdout.flush()
+
+
 def step(*said: object) -> None:
     """Says that something is done, and waits, and the loop with it, until the other process has looked."""
-    print(*said, flush=True)
+    say(*said)
     sys.stdin.readline()
 
 
@@ -23,7 +29,7 @@ async def follow(client: callsheet.aio.Client) -> None:
     def changed(snapshot: callsheet.Snapshot) -> None:
         at = time.monotonic_ns()
         for instance in snapshot:
-            print(at, instance.metadata.get("n"), flush=True)
+            say(at, instance.metadata.get("n"))
 
     await client.wait_for("billing", timeout=10)
     client.on_change("billing", changed)
@@ -41,7 +47,7 @@ async def hold(client: callsheet.aio.Client) -> None:
     step(len(held))
     watch = client.watch("billing")
     before = list(await anext(watch))
-    print("watching", flush=True)
+    say("watching")
     fresh = 0
     while not fresh:
         fresh = sum(new is not old for new, old in zip(await anext(watch), before, strict=True))

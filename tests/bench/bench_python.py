@@ -217,9 +217,15 @@ def crowd(folder: Path) -> None:
     row(name, "s", [elapsed] * 3, goal="0 and 0")
 
 
+def say(*said: object) -> None:
+    """Says a line, whole although another thread may say one too."""
+    sys.stdout.write(" ".join(map(str, said)) + "\n")
+    sys.stdout.flush()
+
+
 def step(*said: object) -> None:
     """Says that something is done, and waits until the other process has looked."""
-    print(*said, flush=True)
+    say(*said)
     sys.stdin.readline()
 
 
@@ -229,7 +235,7 @@ def follow(client: callsheet.Client) -> None:
     def changed(snapshot: callsheet.Snapshot) -> None:
         at = time.monotonic_ns()
         for instance in snapshot:
-            print(at, instance.metadata.get("n"), flush=True)
+            say(at, instance.metadata.get("n"))
 
     client.wait_for("billing", timeout=10)
     client.on_change("billing", changed)
@@ -246,7 +252,7 @@ def hold(client: callsheet.Client) -> None:
     step(len(held))
     watch = client.watch("billing")
     before = list(next(watch))
-    print("watching", flush=True)
+    say("watching")
     fresh = 0
     while not fresh:
         fresh = sum(new is not old for new, old in zip(next(watch), before, strict=True))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import statistics
 import subprocess
@@ -50,7 +51,8 @@ class Led:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{self.what} ended too early, or said nothing for {PATIENCE:.0f} s")
+            killed = self.process.wait() == -signal.SIGKILL
+            sys.exit(f"{self.what} " + (f"took more than {PATIENCE:.0f} s" if killed else "ended too early"))
         return line.strip()
 
     def go_on(self) -> None:
