@@ -98,7 +98,7 @@ def shown(figure: list[float] | str, unit: str) -> str:
     if isinstance(figure, str):
         return figure
     counts = all(value == int(value) for value in figure)
-    digits = 0 if counts or figure[1] >= 100 else 1 if figure[1] >= 10 else 2
+    digits = 0 if counts or figure[1] >= 100 else 1 if figure[1] >= 10 else 2 if figure[1] >= 0.1 else 3
     low, middle, high = (f"{value:,.{digits}f}" for value in figure)
     return f"{middle} {unit}" if low == high else f"{middle} {unit} ({low} to {high})"
 

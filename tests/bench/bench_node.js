@@ -87,8 +87,8 @@ async function many() {
     if (fresh.length !== 1) throw new Error(`${fresh.length} new objects`)
     await client.close()
   }
-  row('Node 10,000 instances, to the first list', 'ms', spread(firsts), '-', null, '60 ms')
-  row('Node 10,000 instances, one change', 'ms', spread(nexts))
+  row('Node watch to first list of 10,000 instances, memory:', 'ms', spread(firsts), '-', null, '60 ms')
+  row('Node one change to the next list of 10,000 instances, memory:', 'ms', spread(nexts))
 }
 
 /** Starting: what a program waits for before its first call. */

@@ -168,7 +168,7 @@ def many(languages: list[Language], folder: Path) -> Iterator[Row]:
                     publisher.said()
                     fresh.append(float(holder.said()))
             name = f"{language.name} change of one in {MANY:,} instances, local:"
-            objects.append(row(name, "new objects", spread(fresh), goal="1"))
+            objects.append(row(name, "new", spread(fresh), goal="1"))
             name = f"{language.name} memory of {MANY:,} instances, local:"
             weights.append(
                 row(name, "MiB", spread(grown), "the process before, with a client", spread(empty))
