@@ -61,19 +61,21 @@ class Subscription {
   }
 
   #call(value) {
+    let begun = false
     this.#busy = true
     try {
       const returned = this.#callback(value)
       if (typeof returned?.then === 'function') {
         // The next one waits for what this one has begun.
         Promise.resolve(returned).then(this.#done, this.#fail)
-        return
+        begun = true
       }
     } catch (error) {
       this.#failed()
       callbackFailed(error)
+    } finally {
+      this.#busy = begun
     }
-    this.#busy = false
   }
 
   #done = () => {
@@ -82,9 +84,12 @@ class Subscription {
   }
 
   #fail = (error) => {
-    this.#failed()
-    callbackFailed(error)
-    this.#done()
+    try {
+      this.#failed()
+      callbackFailed(error)
+    } finally {
+      this.#done()
+    }
   }
 }
 

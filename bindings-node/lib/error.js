@@ -1,7 +1,7 @@
 // The one error class, and how the core's errors become one.
 'use strict'
 
-const { getSystemErrorName } = require('node:util')
+const { getSystemErrorName, inspect } = require('node:util')
 
 const RETRYABLE = new Set(['no_instances', 'unavailable', 'timeout'])
 
@@ -65,4 +65,23 @@ function thrown(error) {
   }
 }
 
-module.exports = { CallsheetError, decode, invalid, native }
+/** Whatever a program threw, as an error. Never throws, whatever that is. */
+function asError(thrown) {
+  try {
+    return thrown instanceof Error ? thrown : new Error(inspect(thrown))
+  } catch {
+    return new Error('something was thrown that cannot be shown')
+  }
+}
+
+/** The text of whatever a program threw, with its stack if it has one. Never throws. */
+function asText(thrown) {
+  const error = asError(thrown)
+  try {
+    return `${error.stack ?? error}`
+  } catch {
+    return 'an error that cannot be shown'
+  }
+}
+
+module.exports = { CallsheetError, asError, asText, decode, invalid, native }

@@ -23,10 +23,15 @@ function drain() {
   const answers = native.take(host)
   for (let at = 0; at < answers.length; ) {
     const id = answers[at++]
-    if (id < 0) {
-      feeds.get(-id)?.()
-    } else {
-      settle(id, answers[at++], answers[at++])
+    const answer = id < 0 ? undefined : [answers[at++], answers[at++]]
+    // What one of them throws is the process's, and must not take the others with it.
+    try {
+      if (answer === undefined) feeds.get(-id)?.()
+      else settle(id, ...answer)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
     }
   }
 }
@@ -83,8 +88,8 @@ function begun(start, signal) {
       reject(signal.reason)
     }
     const settled = (settle) => (value) => {
-      signal.removeEventListener('abort', abort)
       settle(value)
+      signal.removeEventListener('abort', abort)
     }
     signal.addEventListener('abort', abort, { once: true })
     calls.set(id, { resolve: settled(resolve), reject: settled(reject) })

@@ -3,7 +3,7 @@
 
 const { debuglog } = require('node:util')
 const native = require('./native')
-const { invalid } = require('./error')
+const { asError, asText, invalid } = require('./error')
 const { callback: function_, options, text } = require('./argument')
 const { feeds, host, number } = require('./host')
 
@@ -26,10 +26,16 @@ function look() {
 
 function tell(level, message) {
   try {
-    listener({ level, message })
+    const returned = listener({ level, message })
+    if (typeof returned?.then === 'function') Promise.resolve(returned).then(undefined, warnOf)
   } catch (error) {
-    process.emitWarning(error)
+    warnOf(error)
   }
+}
+
+/** A warning of the process, for what cannot go to the log. */
+function warnOf(thrown) {
+  process.emitWarning(asError(thrown), 'CallsheetWarning')
 }
 
 function listen(level, callback) {
@@ -59,15 +65,9 @@ function warn(message) {
 }
 
 /** A callback of the program's own threw, which is a mistake in the program and must not be silent. */
-function callbackFailed(error) {
-  if (listener === undefined) {
-    process.emitWarning(
-      error instanceof Error ? error : `a callback threw ${String(error)}`,
-      'CallsheetWarning',
-    )
-    return
-  }
-  tell('error', `a callback threw, and is called again for the next change: ${error?.stack ?? String(error)}`)
+function callbackFailed(thrown) {
+  if (listener === undefined) warnOf(thrown)
+  else tell('error', `a callback threw, and is called again for the next change: ${asText(thrown)}`)
 }
 
 if (debug.enabled) listen('debug', ({ level, message }) => debug('%s %s', level, message))

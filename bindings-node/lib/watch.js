@@ -77,8 +77,13 @@ class Watch {
         return
       }
       if (value === null) return this.close()
+      const { resolve, reject } = this.#readers.shift()
       release()
-      this.#readers.shift().resolve({ done: false, value: this.#convert(value) })
+      try {
+        resolve({ done: false, value: this.#convert(value) })
+      } catch (error) {
+        reject(error)
+      }
     }
     feeds.delete(this.#id)
   }
