@@ -15,7 +15,7 @@ PYTHON_SOURCES := $(shell find bindings-python/src bindings-python/python bindin
 NODE_SOURCES := $(shell find bindings-node/src bindings-node/Cargo.toml bindings-node/build.rs bindings-node/scripts -type f)
 C_SOURCES := $(shell find bindings-c/src bindings-c/Cargo.toml bindings-c/build.rs bindings-c/build.sh -type f)
 GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*.h')
-C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/conformance/c \
+C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c \
 	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path '*/go/*.h')
 
 .NOTPARALLEL:
@@ -92,7 +92,7 @@ demo: $(DEMO) ## The main job with real processes in four languages (under a min
 	@$(BIN)/python demo/demo.py
 
 .PHONY: bench
-bench: $(BIN)/.package ## callsheet beside its floors, measured in one run
+bench: setup | go-tools ## callsheet beside its floors, measured in one run
 	@cargo build --quiet --release --locked -p callsheet-bench
 	@$(BIN)/python tests/bench/bench.py
 
@@ -143,9 +143,9 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@$(BIN)/mypy --strict --no-error-summary demo tests/bench bindings-c/tests
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
-	@unformatted=$$(gofmt -l bindings-c/go tests/conformance/go demo); \
+	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go demo); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
-	@for module in bindings-c/go bindings-c/go/internal/beside tests/conformance/go demo/cast/cyd; do \
+	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/conformance/go demo/cast/cyd; do \
 		go vet -C $$module .; done
 	@$(BIN)/clang-format --dry-run --Werror $(C_LANGUAGE)
 
@@ -155,7 +155,7 @@ format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools #
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 	@cd bindings-node && npm run --silent format
-	@gofmt -w bindings-c/go tests/conformance/go demo
+	@gofmt -w bindings-c/go tests/bench/go tests/conformance/go demo
 	@$(BIN)/clang-format -i $(C_LANGUAGE)
 
 .PHONY: clean

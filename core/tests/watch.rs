@@ -340,6 +340,8 @@ async fn subscribers_share_one_actor_and_an_unused_one_is_dropped() {
     }
     let stats = client.stats().unwrap();
     assert_eq!((stats.watched_services, stats.live_services, stats.subscribers, stats.loads), (1, 1, 50, 1));
+    watches[0].close();
+    assert_eq!(client.stats().unwrap().subscribers, 49, "a closed one counts no more, dropped or not");
     let last = watches[0].skipped();
     assert_eq!(last, 0);
     let before = client.lookup("billing").await.unwrap().revision();

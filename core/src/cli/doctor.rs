@@ -73,7 +73,7 @@ impl Doctor {
 }
 
 fn registry(client: &Client, named: bool) -> Finding {
-    let why = match std::env::var_os("CALLSHEET_URL") {
+    let why = match std::env::var_os("CALLSHEET_URL").filter(|url| !url.is_empty()) {
         _ if named => "named by --registry",
         Some(_) => "named by $CALLSHEET_URL",
         None => "the default, as neither --registry nor $CALLSHEET_URL names one",
@@ -94,6 +94,9 @@ async fn reach(client: &Client) -> (Finding, i32) {
             };
             let found = Finding::ok("registry", "answers", format!("{error}{after}"));
             return match error.code() {
+                Code::Unavailable | Code::Timeout if client.source().starts_with("local:") => {
+                    (found.wrong("mend what it says, or name another file"), exit::UNAVAILABLE)
+                }
                 Code::Unavailable | Code::Timeout => (
                     found
                         .wrong("start the registry, or name the right one with --registry or $CALLSHEET_URL"),

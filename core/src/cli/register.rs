@@ -92,7 +92,11 @@ impl Register {
         tracing::debug!(signal = received.number, "withdrawing");
         tokio::select! {
             biased;
-            closed = provider.close() => closed?,
+            closed = provider.close() => if let Err(error) = closed {
+                // Whatever the reason: what was asked for now, to leave, was not done.
+                output.warn(&error.to_string());
+                return Ok(exit::FAILED);
+            },
             received = signals.next() => return Ok(exit::by_signal(received.number)),
         }
         if let Some(handle) = provider.handle() {

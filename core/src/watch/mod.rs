@@ -11,7 +11,7 @@ mod view;
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,16 +37,15 @@ pub struct Watch(fork::Owned<Inner>);
 
 struct Inner {
     inbox: Arc<Inbox>,
-    // Declared after the inbox only for reading; keeps the service followed and the view fed.
-    _view: Arc<View>,
-    _user: ServiceUser,
+    /// Keeps the service followed and the view fed, until the watch is closed.
+    fed: Mutex<Option<(Arc<View>, ServiceUser)>>,
 }
 
 impl Watch {
     pub(crate) fn new(view: Arc<View>, user: ServiceUser) -> Self {
         let inbox = Arc::new(Inbox::new());
         view.subscribe(inbox.clone());
-        Watch(fork::Owned::new(Inner { inbox, _view: view, _user: user }))
+        Watch(fork::Owned::new(Inner { inbox, fed: Mutex::new(Some((view, user))) }))
     }
 
     /// The next snapshot; `None` once the watch is closed. Cancel-safe, and any number of threads may wait.
@@ -81,6 +80,8 @@ impl Watch {
     pub fn close(&self) {
         if let Ok(inner) = self.0.get() {
             inner.inbox.end();
+            let fed = inner.fed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(fed);
         }
     }
 

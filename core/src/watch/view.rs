@@ -15,6 +15,10 @@ pub(crate) trait Subscriber: Send + Sync {
     fn offer(&self, snapshot: &Snapshot) -> bool;
     /// Nothing comes any more.
     fn end(&self);
+    /// Whether it still takes what is offered.
+    fn is_open(&self) -> bool {
+        true
+    }
 }
 
 pub(crate) struct View {
@@ -90,7 +94,12 @@ impl View {
 
     /// Watches and pickers that are open.
     pub(super) fn subscribers(&self) -> usize {
-        self.lock().subscribers.iter().filter(|subscriber| subscriber.strong_count() > 0).count()
+        self.lock()
+            .subscribers
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|subscriber| subscriber.is_open())
+            .count()
     }
 
     pub(super) fn end(&self) {
@@ -149,5 +158,9 @@ impl Subscriber for Inbox {
 
     fn end(&self) {
         self.slot.end();
+    }
+
+    fn is_open(&self) -> bool {
+        !self.slot.ended()
     }
 }

@@ -2,9 +2,10 @@
 //! waiting for a condition within a deadline.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,9 +34,19 @@ pub(crate) fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// A port that nothing listens on.
+/// A port that nothing listens on, outside the range from which the system takes ports by itself. While the UDP port of the
+/// same number is held, which is until this process ends, no other test takes it.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() * 97;
+    until_some("a free port", || {
+        let at = (start + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 12_000;
+        let port = 20_000 + u16::try_from(at).unwrap();
+        let held = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()?;
+        std::mem::forget(held);
+        Some(port)
+    })
 }
 
 pub(crate) fn send(process: u32, signal: Signal) {

@@ -31,6 +31,22 @@ fn an_instance_is_registered_until_a_signal_withdraws_it() {
 }
 
 #[test]
+fn what_could_not_be_withdrawn_is_a_failure() {
+    let registry = Registry::new();
+    let mut running = register(&registry, 5432, &["--address", "10.0.0.7"]);
+    running.line();
+    // Nobody can write as long as this transaction lasts.
+    let url = registry.url();
+    let holder = rusqlite::Connection::open(url.trim_start_matches("local://")).unwrap();
+    holder.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    running.signal(Signal::TERM);
+    let ended = running.ended();
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("could not withdraw billing/10.0.0.7:5432"), "{}", ended.stderr);
+}
+
+#[test]
 fn every_option_reaches_the_registry() {
     let registry = Registry::new();
     let mut running = register(

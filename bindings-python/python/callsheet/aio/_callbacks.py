@@ -189,7 +189,7 @@ def _raise(error: BaseException) -> None:
 class Subscription:
     """A callback that is called until it is stopped: by calling this, `close`, or the end of an ``async with`` block.
 
-    Dropping it does not stop it.
+    Dropping it does not stop it; it goes with its client, which the program has to hold as it does any other task's.
     """
 
     __slots__ = ("__weakref__", "_callbacks", "_id", "_number")
