@@ -14,7 +14,7 @@ const { Picker } = require('./picker')
 const { Registration } = require('./registration')
 const { closeOnSignals, closed } = require('./signals')
 const { Snapshots } = require('./snapshot')
-const { Watch } = require('./watch')
+const { Watch, Watches } = require('./watch')
 
 const REF = { ref: flag }
 
@@ -70,6 +70,8 @@ class Client {
   #snapshots = new Snapshots()
   /** What ends when the client is about to close, because it would hold the process or call back. */
   #open = new Set()
+  /** What ends then too, but is not kept for it. */
+  #watches = new Watches()
   /** Who is told the states of registrations, which is not over before the client is closed. */
   #told = new Set()
   #closing = false
@@ -201,6 +203,7 @@ class Client {
       this.#closing = true
       if (this.#ref) release()
       for (const open of [...this.#open]) open.close()
+      this.#watches.close()
     }
     try {
       await call((id) => native.clientClose(this.#core, id), signal)
@@ -220,8 +223,12 @@ class Client {
   }
 
   #iterator(id, feed, convert, read) {
-    const watch = new Watch(id, feed, convert, read, (gone) => this.#open.delete(gone))
-    // One that holds the process has to be told of the end although nobody reads it.
+    const watch = new Watch(id, feed, convert, read, (gone) => {
+      this.#open.delete(gone)
+      this.#watches.delete(known)
+    })
+    const known = this.#watches.add(watch)
+    // One that holds the process stays although nobody reads it.
     if (read.ref) this.#open.add(watch)
     return watch
   }

@@ -1,6 +1,7 @@
 // This environment's end of the native module: calls under way, feeds that wait, and what keeps the process running.
 'use strict'
 
+const events = require('node:events')
 const native = require('./native')
 const { CallsheetError, decode, native: checked } = require('./error')
 
@@ -61,6 +62,23 @@ function release() {
   if (--holds === 0) native.hold(host, false)
 }
 
+/** Listeners of one signal before Node warns: as many as `fetch` allows. */
+const LISTENERS = 1500
+
+/** A signal that may be given to many waits at once, which is no leak. Whoever set a limit keeps it. */
+function listened(signal) {
+  try {
+    const limit = events.getMaxListeners(signal)
+    // None is 0.
+    if (limit === events.defaultMaxListeners && limit > 0 && limit < LISTENERS) {
+      events.setMaxListeners(LISTENERS, signal)
+    }
+  } catch {
+    // Not one of Node's own.
+  }
+  return signal
+}
+
 /**
  * Begins a call with `start(number)` and waits for its answer. An abort gives up on it.
  */
@@ -91,7 +109,7 @@ function begun(start, signal) {
       settle(value)
       signal.removeEventListener('abort', abort)
     }
-    signal.addEventListener('abort', abort, { once: true })
+    listened(signal).addEventListener('abort', abort, { once: true })
     calls.set(id, { resolve: settled(resolve), reject: settled(reject) })
   })
 }
@@ -103,4 +121,4 @@ function closeOnExit() {
   process.on('exit', () => native.closeAll(host, EXIT))
 }
 
-module.exports = { call, closeOnExit, feeds, hold, host, number, release }
+module.exports = { call, closeOnExit, feeds, hold, host, listened, number, release }

@@ -2,7 +2,7 @@
 'use strict'
 
 const native = require('./native')
-const { feeds, hold, release } = require('./host')
+const { feeds, hold, listened, release } = require('./host')
 
 class Watch {
   #id
@@ -24,7 +24,7 @@ class Watch {
     this.#ref = ref
     this.#gone = gone
     if (ref) hold()
-    signal?.addEventListener('abort', this.#abort, { once: true })
+    if (signal !== undefined) listened(signal).addEventListener('abort', this.#abort, { once: true })
   }
 
   get closed() {
@@ -106,10 +106,44 @@ class Watch {
   }
 }
 
+/** Watches from which they are pruned the first time, when this many are known. */
+const MANY = 64
+
+/** The watches of a client that nobody has ended. They may be collected all the same. */
+class Watches {
+  #known = new Set()
+  #limit = MANY
+
+  /** What `delete` takes when the watch has ended. */
+  add(watch) {
+    if (this.#known.size >= this.#limit) this.#prune()
+    const known = new WeakRef(watch)
+    this.#known.add(known)
+    return known
+  }
+
+  delete(known) {
+    this.#known.delete(known)
+  }
+
+  close() {
+    for (const known of [...this.#known]) known.deref()?.close()
+    this.#known.clear()
+  }
+
+  /** Forgets those that were collected, and does so again when there are twice as many as are left. */
+  #prune() {
+    for (const known of this.#known) {
+      if (known.deref() === undefined) this.#known.delete(known)
+    }
+    this.#limit = Math.max(MANY, 2 * this.#known.size)
+  }
+}
+
 if (Symbol.asyncDispose) {
   Watch.prototype[Symbol.asyncDispose] = async function () {
     this.close()
   }
 }
 
-module.exports = { Watch }
+module.exports = { Watch, Watches }

@@ -2,9 +2,10 @@
 'use strict'
 
 const assert = require('node:assert')
+const { getEventListeners } = require('node:events')
 const test = require('node:test')
 const { check, connect } = require('..')
-const { client: connected, eventually, failure, fresh } = require('./helpers')
+const { client: connected, eventually, failure, fresh, run } = require('./helpers')
 
 /** Every call that waits, made to wait for ever. */
 async function waiting(t) {
@@ -99,6 +100,49 @@ test('an aborted registration does not come about', async (t) => {
     await eventually(() => client.stats().registrations === 0)
     await eventually(async () => (await other.lookup('billing')).length === 0)
   }
+})
+
+test('closing the client ends every watch, also for its signal', async (t) => {
+  const { client } = await connected(t)
+  const controller = new AbortController()
+  const { signal } = controller
+  const watches = [client.watch('billing', { signal }), client.watchServices({ signal, ref: true })]
+  for (let n = 0; n < 200; n++) watches.push(client.watch('billing', { signal }))
+  await watches[0].next()
+  await client.close()
+  assert.ok(watches.every(({ closed }) => closed))
+  assert.strictEqual(getEventListeners(signal, 'abort').length, 0)
+  controller.abort('late')
+  for (const watch of watches) {
+    assert.deepStrictEqual(await watch.next(), { done: true, value: undefined })
+  }
+})
+
+test('many waits on one signal are no warning', async () => {
+  const { status, out, err } = await run(`
+    const { connect, Memory } = require('.')
+    const main = async () => {
+      const memory = new Memory('many')
+      memory.put({ service: 'billing', port: 1 })
+      const client = await connect('memory:many')
+      const picker = await client.picker('billing')
+      for (const wait of [
+        (signal) => client.waitFor('nobody', { signal }),
+        (signal) => picker.call(() => new Promise(() => {}), { signal }),
+        (signal) => client.watch('nobody', { signal }),
+      ]) {
+        const controller = new AbortController()
+        const all = Array.from({ length: 50 }, () => wait(controller.signal))
+        for (let n = 0; n < 5; n++) await client.ping()
+        controller.abort('done')
+        await Promise.allSettled(all)
+      }
+      await client.close()
+      console.log('fine')
+    }
+    main()
+  `)
+  assert.deepStrictEqual([status, out, err], [0, 'fine\n', ''])
 })
 
 test('a signal keeps no listener', async (t) => {
