@@ -6,7 +6,7 @@ const { inspect } = require('node:util')
 const native = require('./native')
 const { native: checked } = require('./error')
 const { SIGNAL, TIMEOUT, callback, integer, options, wrong } = require('./argument')
-const { call } = require('./host')
+const { call, listened } = require('./host')
 const { instance } = require('./instance')
 
 const OK = 0
@@ -135,11 +135,8 @@ class Picker {
     let pick = await this.#wait({ signal })
     for (const tried = [pick.id]; ; tried.push(pick.id)) {
       try {
-        const result = await f(pick)
-        pick.done()
-        return result
+        return await attempt(f, pick, signal)
       } catch (error) {
-        pick.done(error)
         const last = tried.length >= attempts || signal?.aborted
         if (last || !(unconnected(error) || retryOn(error)) || !this.#other(tried)) throw error
       }
@@ -186,6 +183,39 @@ class Picker {
   [inspect.custom](_, options) {
     const { service, policy, length } = this
     return `Picker ${inspect({ service, policy, length }, options)}`
+  }
+}
+
+/** Calls `f` with a pick and reports how it went, once. An abort does not wait for what `f` says later. */
+function attempt(f, pick, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      pick.done('cancelled')
+      reject(signal.reason)
+    }
+    if (signal?.aborted) return abort()
+    if (signal !== undefined) listened(signal).addEventListener('abort', abort, { once: true })
+    const told = (outcome, settle) => (value) => {
+      pick.done(outcome(value))
+      settle(value)
+      signal?.removeEventListener('abort', abort)
+    }
+    const called = new Promise((settle) => settle(f(pick)))
+    called
+      .then(
+        told(() => 'ok', resolve),
+        told(failure, reject),
+      )
+      .catch(reject)
+  })
+}
+
+/** What a report says of a call that threw, whatever it threw. */
+function failure(thrown) {
+  try {
+    return thrown?.name === 'AbortError' ? 'cancelled' : 'failed'
+  } catch {
+    return 'failed'
   }
 }
 

@@ -2,8 +2,9 @@
 
 const assert = require('node:assert')
 const net = require('node:net')
+const { inspect } = require('node:util')
 const test = require('node:test')
-const { client: connected, eventually, failure } = require('./helpers')
+const { client: connected, eventually, failure, pause } = require('./helpers')
 
 async function three(t, policy) {
   const { memory, client } = await connected(t, { timeout: 300 })
@@ -133,6 +134,79 @@ test('call picks, calls and reports', async (t) => {
     }),
     { name: 'TypeError', message: 'mine' },
   )
+})
+
+test('an abort does not wait for what was called', async (t) => {
+  const { memory, client } = await connected(t)
+  for (const port of [1, 2]) memory.put({ service: 'billing', port, address: '10.0.0.1' })
+  const picker = await client.picker('billing')
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  let [picked, fail] = []
+  const calling = picker.call(
+    (pick) => {
+      picked = pick
+      return new Promise((_, reject) => {
+        fail = reject
+      })
+    },
+    { attempts: 2, signal: controller.signal },
+  )
+  await eventually(() => picked)
+  controller.abort(reason)
+  assert.strictEqual(await failure(() => calling), reason)
+  assert.match(inspect(picked), /done: true/)
+  // Neither a failure nor an unhandled rejection.
+  fail(Object.assign(new Error('late'), { code: 'ECONNREFUSED' }))
+  await pause(0)
+  const ports = new Set(Array.from({ length: 20 }, () => picker.pick().port))
+  assert.strictEqual(ports.size, 2)
+  let calls = 0
+  const late = new AbortController()
+  const retryOn = () => {
+    late.abort(reason)
+    return true
+  }
+  const again = picker.call(
+    () => {
+      calls++
+      throw new Error('500')
+    },
+    { attempts: 2, retryOn, signal: late.signal },
+  )
+  assert.strictEqual(await failure(() => again), reason)
+  assert.strictEqual(calls, 1)
+})
+
+test('call reports whatever was thrown as a failure, but for an abort', async (t) => {
+  const abort = new DOMException('gave up', 'AbortError')
+  for (const thrown of [undefined, null, true, 'ok', new Error('x'), abort]) {
+    const { memory, client } = await connected(t)
+    for (const port of [1, 2]) memory.put({ service: 'billing', port, address: '10.0.0.1' })
+    const picker = await client.picker('billing')
+    const seen = new Set()
+    while (seen.size < 2) {
+      const pick = picker.pick()
+      seen.add(pick.port)
+      pick.done()
+    }
+    let called
+    await picker
+      .call((pick) => {
+        called = pick.port
+        throw thrown
+      })
+      .then(
+        () => assert.fail('it did not fail'),
+        (error) => assert.strictEqual(error, thrown),
+      )
+    const picks = Array.from({ length: 20 }, () => {
+      const pick = picker.pick()
+      pick.done('cancelled')
+      return pick.port
+    })
+    assert.strictEqual(picks.includes(called), thrown === abort, String(thrown))
+  }
 })
 
 test('call tries another instance after a failure to connect only', async (t) => {
