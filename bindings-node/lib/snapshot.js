@@ -8,15 +8,15 @@ const { instances } = require('./instance')
 
 class Snapshot {
   #core
-  #previous
+  #kept
   #list
   #ids
 
-  constructor(core, previous) {
+  /** `kept` is what the snapshots of one service and filter share: of those with objects, the newest. */
+  constructor(core, kept) {
     this.#core = core
+    this.#kept = kept
     const { service, revision, freshness, source, lastError, length } = native.snapshotDescribe(core)
-    // The nearest one with objects: a chain of snapshots that nobody looked into would never end.
-    this.#previous = previous === undefined || previous.#list ? previous : previous.#previous
     this.service = service
     this.revision = revision
     this.freshness = freshness
@@ -32,8 +32,8 @@ class Snapshot {
 
   get instances() {
     if (this.#list === undefined) {
-      const previous = this.#previous
-      this.#previous = undefined
+      const kept = this.#kept
+      const previous = kept.converted
       const { from, fresh } = checked(native.snapshotConvert, this.#core, previous?.#core)
       const made = instances(fresh)
       const list = new Array(from.length)
@@ -41,6 +41,9 @@ class Snapshot {
         list[at] = from[at] < 0 ? made[next++] : previous.#list[from[at]]
       }
       this.#list = Object.freeze(list)
+      this.#kept = undefined
+      // One that is looked into late has not what came after it.
+      if (previous === undefined || previous.revision <= this.revision) kept.converted = this
     }
     return this.#list
   }
@@ -103,9 +106,10 @@ class Snapshots {
       entry.used = now
       if (Snapshot.isSame(entry.snapshot, core)) return entry.snapshot
     }
-    const snapshot = new Snapshot(core, entry?.snapshot)
+    const kept = entry?.kept ?? { converted: undefined }
+    const snapshot = new Snapshot(core, kept)
     // The reader of a watch may be slower than a lookup was.
-    if (entry === undefined) this.#latest.set(key, { snapshot, used: now })
+    if (entry === undefined) this.#latest.set(key, { snapshot, kept, used: now })
     else if (entry.snapshot.revision <= snapshot.revision) entry.snapshot = snapshot
     if (now - this.#swept >= SWEEP) this.#sweep(now)
     return snapshot

@@ -74,6 +74,23 @@ test('a watch gives the same objects as a lookup, also past snapshots that nobod
   await watch.return()
 })
 
+test('an instance that did not change is one object, in whatever order snapshots are looked into', async (t) => {
+  const { memory, client } = await connected(t)
+  put(memory, 1)
+  const watch = client.watch('billing')
+  const snapshots = [(await watch.next()).value]
+  for (let port = 2; port < 6; port++) {
+    put(memory, port)
+    snapshots.push((await watch.next()).value)
+  }
+  const [last] = snapshots.slice(-1)
+  for (const at of [1, 4, 0, 3, 2]) assert.strictEqual(snapshots[at].at(0), snapshots[1].at(0), `${at}`)
+  assert.strictEqual(snapshots[3].at(3), last.at(3))
+  put(memory, 6)
+  assert.strictEqual((await watch.next()).value.at(4), last.at(4), 'an older one came between')
+  await watch.return()
+})
+
 test('filters: all conditions must hold', async (t) => {
   const { memory, client } = await connected(t)
   put(memory, 1, { tags: ['v2', 'eu'], zone: 'a', version: '1', metadata: { team: 'pay' } })
