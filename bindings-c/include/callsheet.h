@@ -1319,7 +1319,8 @@ int32_t callsheet_client_fd(struct callsheet_client_t *client);
 /**
  * Which watch has news, waited for at most `timeout_ms` milliseconds; 0 does not wait, a negative one has no end. Take
  * them with `callsheet_watch_next`: until then this watch is not told of again. Everything that is no watch of a service
- * is passed over: a program that has other things to wait for asks `callsheet_client_next_event`.
+ * is dropped, the end of a call for good: a program that has other things to wait for asks `callsheet_client_next_event`
+ * only.
  *
  * `CALLSHEET_TIMEOUT` without an error object when there is none. `CALLSHEET_CLOSED` once the client is closed and
  * everything was told; `CALLSHEET_FORKED`.

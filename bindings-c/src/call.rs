@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use callsheet::host;
-use callsheet::{Code, Error, Pick, Picker, RegistrationHandle, Result, Snapshot};
+use callsheet::{Code, Error, Outcome, Pick, Picker, RegistrationHandle, Result, Snapshot};
 
 use crate::boundary::{Out, answer_unless, free, given, invalid, quiet, writable};
 use crate::client::Client;
@@ -25,7 +25,24 @@ pub(crate) enum Answer {
     Snapshot(Snapshot),
     Names(Arc<[String]>),
     Picker(Picker),
-    Pick(Pick),
+    Pick(Untaken),
+}
+
+/// A pick that nobody has taken yet. One that nobody takes says nothing about its instance.
+pub(crate) struct Untaken(Option<Pick>);
+
+impl From<Pick> for Untaken {
+    fn from(pick: Pick) -> Self {
+        Untaken(Some(pick))
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        if let Some(pick) = self.0.take() {
+            pick.done(Outcome::Cancelled);
+        }
+    }
 }
 
 /// A registration that nobody has taken yet. One that nobody takes is closed: no one else could.
@@ -306,7 +323,9 @@ pub unsafe extern "C" fn callsheet_call_take_pick(
             pick.write(callsheet_pick_t::NONE);
             let fits = |answer: &Answer| matches!(answer, Answer::Pick(_));
             take(given("call", call)?, "a pick", fits, |answer, _| {
-                if let Answer::Pick(core) = answer {
+                if let Answer::Pick(mut untaken) = answer
+                    && let Some(core) = untaken.0.take()
+                {
                     pick.write(callsheet_pick_t::new(core));
                 }
             })

@@ -13,7 +13,7 @@ use crate::boundary::{Out, answer, answer_unless, free, given, quiet, required, 
 use crate::call::{Answer, Begin, callsheet_call_t};
 use crate::callbacks::{CLOSE, Callbacks, serve};
 use crate::error::{c_string, callsheet_code, callsheet_error_t};
-use crate::events::{Events, callsheet_event_t};
+use crate::events::{Events, NOBODY, callsheet_event_t};
 use crate::filter::{callsheet_filter_options_t, filter as read_filter};
 use crate::snapshot::callsheet_snapshot_t;
 use crate::watch::callsheet_watch_t;
@@ -39,7 +39,14 @@ pub(crate) struct Shared {
 impl Client {
     pub(crate) fn new(core: callsheet::Client) -> Self {
         let (callbacks, served) = (Callbacks::new(), Mutex::new(false));
-        let shared = Owned::new(Shared { callbacks, served, events: Events::new() });
+        let events = Events::new();
+        // However it is closed, by a signal too, who waits for events hears of it.
+        let theirs = events.clone();
+        let _ = events.outbox.run(core.ended(), move |_| {
+            theirs.end();
+            NOBODY
+        });
+        let shared = Owned::new(Shared { callbacks, served, events });
         Client { core, shared, source: OnceLock::new() }
     }
 
@@ -293,7 +300,8 @@ pub unsafe extern "C" fn callsheet_client_fd(client: *mut callsheet_client_t) ->
 
 /// Which watch has news, waited for at most `timeout_ms` milliseconds; 0 does not wait, a negative one has no end. Take
 /// them with `callsheet_watch_next`: until then this watch is not told of again. Everything that is no watch of a service
-/// is passed over: a program that has other things to wait for asks `callsheet_client_next_event`.
+/// is dropped, the end of a call for good: a program that has other things to wait for asks `callsheet_client_next_event`
+/// only.
 ///
 /// `CALLSHEET_TIMEOUT` without an error object when there is none. `CALLSHEET_CLOSED` once the client is closed and
 /// everything was told; `CALLSHEET_FORKED`.

@@ -43,6 +43,11 @@ const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
 /// Out of the queue, and not looked at since.
 const TOLD: u8 = 2;
+/// At its end, and the program has seen that: it is never told of again.
+const ENDED: u8 = 3;
+
+/// The number of no object: what is told of it is passed over.
+pub(crate) const NOBODY: u64 = 0;
 
 /// How one object announces itself. Being woken announces it.
 pub(crate) struct Bell {
@@ -70,6 +75,12 @@ impl Bell {
         if let Some(own) = self.own.get() {
             own.silence();
         }
+    }
+
+    /// Nothing comes any more, and the program knows. Its own descriptor stays readable, as that of a closed socket does.
+    pub(crate) fn has_ended(&self) {
+        self.state.store(ENDED, Ordering::Release);
+        self.own.get().into_iter().for_each(Descriptor::ring);
     }
 
     /// The call is over; it is announced now by whoever says so.
@@ -190,6 +201,10 @@ impl Events {
             state.queue.retain(|id| *id != bell.id);
             self.outbox.retain(|id| *id != bell.id);
         }
+        if state.is_over() {
+            // Whoever waits for what is told next waits in vain.
+            self.descriptor.get().into_iter().for_each(Descriptor::ring);
+        }
     }
 
     /// The descriptor that is readable while there is something to tell.
@@ -271,18 +286,22 @@ impl Events {
 /// The event of what is `id`, unless it was told, looked at, or is gone.
 fn tell(state: &mut State, id: u64) -> Option<callsheet_event_t> {
     let one = state.announced.get(&id)?;
-    let told = one.bell.state.swap(TOLD, Ordering::AcqRel);
+    let progress = &one.bell.state;
+    let told = progress
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now != ENDED).then_some(TOLD))
+        .ok()?;
     match one.armed.as_ref().map(Weak::upgrade) {
         // The end of a call is told once.
         None if told == TOLD => return None,
         Some(None) => return None,
         // Looked at since it was announced, and empty now. From here on its bell is armed again.
         Some(Some(armed)) => {
-            one.bell.state.store(IDLE, Ordering::Release);
+            let _ = progress.compare_exchange(TOLD, IDLE, Ordering::AcqRel, Ordering::Acquire);
             if !armed.arm() {
                 return None;
             }
-            one.bell.state.store(TOLD, Ordering::Release);
+            // Woken meanwhile, it is in the queue once more, and told from there.
+            progress.compare_exchange(IDLE, TOLD, Ordering::AcqRel, Ordering::Acquire).ok()?;
         }
         None => {}
     }

@@ -75,7 +75,11 @@ impl<S: Source> Feed<S> {
         } else {
             self.block(limit)
         };
-        self.rearm();
+        if matches!(polled, Poll::Ready(None)) {
+            self.inner.bell.has_ended();
+        } else {
+            self.rearm();
+        }
         match polled {
             Poll::Ready(Some(item)) => {
                 take(item);

@@ -212,7 +212,8 @@ pub unsafe extern "C" fn callsheet_pick_within_begin(
             let begin = Begin::new(call)?;
             let picker = given("picker", picker)?;
             let core = picker.core.clone();
-            let work = async move { core.pick_within(wait(timeout_ms)).await.map(Answer::Pick) };
+            let work =
+                async move { core.pick_within(wait(timeout_ms)).await.map(|pick| Answer::Pick(pick.into())) };
             begin.run(&picker.client, tag, work)
         })
     }

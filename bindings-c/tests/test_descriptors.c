@@ -46,6 +46,39 @@ TEST(a_snapshot_that_came_before_the_descriptor_is_not_missed) {
     close_client(client);
 }
 
+TEST(the_end_of_one_watch_is_told_once_however_often_it_is_looked_at) {
+    callsheet_client_t *client = connected("memory:");
+    callsheet_watch_t *watch = watching(client, "billing");
+    until_len(watch, 0);
+    int32_t fd = callsheet_client_fd(client);
+    callsheet_watch_close(watch);
+    CHECK(readable(fd, 20000));
+    callsheet_watch_t *told = NULL;
+    OK(callsheet_client_next(client, 0, &told, &error));
+    CHECK(told == watch);
+    callsheet_snapshot_t *snapshot = NULL;
+    for (int i = 0; i < 3; i++) {
+        ENDS(CALLSHEET_CLOSED, callsheet_watch_next(watch, 0, &snapshot, &error));
+        ENDS(CALLSHEET_TIMEOUT, callsheet_client_next(client, 0, &told, &error));
+        CHECK(!readable(fd, 0));
+    }
+    callsheet_watch_free(watch);
+    close_client(client);
+}
+
+TEST(a_close_whose_call_was_freed_is_heard_of) {
+    callsheet_client_t *client = connected("memory:");
+    int32_t fd = callsheet_client_fd(client);
+    callsheet_watch_t *told = NULL;
+    ENDS(CALLSHEET_TIMEOUT, callsheet_client_next(client, 0, &told, &error));
+    callsheet_call_t *call = NULL;
+    OK(callsheet_client_close_begin(client, 1, &call, &error));
+    callsheet_call_free(call);
+    ENDS(CALLSHEET_CLOSED, callsheet_client_next(client, 20000, &told, &error));
+    CHECK(readable(fd, 20000));
+    callsheet_client_free(client);
+}
+
 TEST(names_and_states_have_descriptors_too) {
     callsheet_client_t *client = connected("memory:");
     callsheet_names_watch_t *watch = NULL;
@@ -126,8 +159,16 @@ TEST(one_descriptor_tells_of_many_watches) {
     OK(callsheet_client_close(client, &error));
     CHECK(readable(fd, 0)); /* the ends, and at last that of the client */
     int ends = 0;
-    while (callsheet_client_next(client, 0, &told, NULL) == CALLSHEET_OK)
+    while (callsheet_client_next(client, 0, &told, NULL) == CALLSHEET_OK) {
+        /* Looked at, an end is not told again. */
+        callsheet_snapshot_t *last = NULL;
+        callsheet_code code;
+        while ((code = callsheet_watch_next(told, 0, &last, NULL)) == CALLSHEET_OK)
+            callsheet_snapshot_free(last);
+        CHECK(code == CALLSHEET_CLOSED);
+        CHECK(readable(callsheet_watch_fd(told), 0));
         ends++;
+    }
     CHECK(ends == WATCHES - 1);
     ENDS(CALLSHEET_CLOSED, callsheet_client_next(client, -1, &told, &error));
     CHECK(readable(fd, 0));

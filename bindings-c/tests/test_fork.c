@@ -69,7 +69,10 @@ static void child(void) {
     callsheet_registration_t *mine = registered(fresh, "billing", 9090);
     watch = watching(fresh, "billing");
     until_len(watch, 1);
-    CHECK(readable(callsheet_client_fd(fresh), 0) || !readable(callsheet_watch_fd(watch), 0));
+    int32_t fd = callsheet_client_fd(fresh);
+    callsheet_watch_t *told = NULL;
+    ENDS(CALLSHEET_TIMEOUT, callsheet_client_next(fresh, 0, &told, &error));
+    CHECK(!readable(fd, 0) && !readable(callsheet_watch_fd(watch), 0));
     callsheet_watch_free(watch);
     callsheet_registration_free(mine);
     close_client(fresh);

@@ -51,6 +51,8 @@ pub(crate) struct Inner {
     registrations: Mutex<HashMap<(String, String), Arc<Running>>>,
     pub(crate) callbacks: Callbacks,
     closed: AtomicBool,
+    /// Becomes true when closing is over.
+    ended: tokio::sync::watch::Sender<bool>,
     /// Held while closing, so that a second close returns when the first has ended; true from then on.
     closing: tokio::sync::Mutex<bool>,
     sweeper: Mutex<Option<AbortHandle>>,
@@ -87,6 +89,7 @@ impl Client {
             registrations: Mutex::default(),
             callbacks: Callbacks::default(),
             closed: AtomicBool::new(false),
+            ended: tokio::sync::watch::Sender::new(false),
             closing: tokio::sync::Mutex::new(false),
             sweeper: Mutex::new(None),
             config,
@@ -393,6 +396,17 @@ impl Client {
         self.0.get().map_or(true, |inner| inner.closed.load(Ordering::Acquire))
     }
 
+    /// Resolves when the client was closed, by whomever, or is held by nobody. Does not hold it.
+    #[doc(hidden)]
+    pub fn ended(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let ended = self.0.get().map(|inner| inner.ended.subscribe());
+        async move {
+            // A sender that is gone ends this as well.
+            let _ = ended?.wait_for(|ended| *ended).await;
+            Ok(())
+        }
+    }
+
     /// Withdraws every registration and ends every watch and callback. Goes on in the background if the future is
     /// dropped; closing twice is fine.
     ///
@@ -506,6 +520,7 @@ impl Inner {
         }
         let _ = timeout(LET_GO, self.registry.close()).await;
         *done = true;
+        self.ended.send_replace(true);
         result
     }
 }

@@ -5,6 +5,7 @@ mod common;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use callsheet::memory::Memory;
@@ -262,4 +263,29 @@ fn picks_from_many_threads_while_instances_come_and_go() {
         assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
     });
     callsheet::block_on(client.close()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pick_that_nobody_takes_says_nothing_of_its_instance() {
+    let (url, memory) = registry();
+    put(&memory, 1..=2);
+    let picker = client(&url).picker("billing", Policy::P2c).await.unwrap();
+    // What the calls take: one is fast, the other slow.
+    let (fast, slow) = (picker.pick().unwrap(), picker.pick().unwrap());
+    std::thread::sleep(Duration::from_millis(1));
+    fast.done(true);
+    std::thread::sleep(Duration::from_millis(30));
+    slow.done(true);
+    let best = fast.id().to_owned();
+    drop((fast, slow));
+    // The fast one, and then given up on after much longer than either call.
+    let mut waiting = Box::pin(picker.pick_within(secs(1)));
+    assert!(std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await);
+    tokio::task::yield_now().await;
+    std::thread::sleep(Duration::from_millis(100));
+    drop(waiting);
+    tokio::task::yield_now().await;
+    let pick = picker.pick().unwrap();
+    assert_eq!(pick.id(), best);
+    pick.done(Outcome::Cancelled);
 }

@@ -28,6 +28,7 @@ use crate::watch::{ServiceUser, Subscriber, View};
 pub use call::{CallError, is_connect_failure};
 use choose::Chooser;
 pub use outstanding::{Outstanding, PICK_EXPIRY, Ticket};
+use pick::Untaken;
 pub use pick::{Outcome, Pick};
 use table::Table;
 
@@ -173,9 +174,12 @@ impl Picker {
         spawn(&inner.runtime, async move {
             let late = String::new;
             let found = within(timeout, shared.wait(), late).await;
-            found.or_else(|error| if error.code() == Code::Timeout { shared.pick() } else { Err(error) })
+            let found =
+                found.or_else(|error| if error.code() == Code::Timeout { shared.pick() } else { Err(error) });
+            found.map(Untaken::new)
         })
         .await
+        .map(Untaken::take)
     }
 
     /// How many instances it picks from now.

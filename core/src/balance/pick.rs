@@ -103,6 +103,27 @@ impl Drop for Pick {
     }
 }
 
+/// A pick on its way to its caller. Lost on that way, because the caller gave up, it says nothing about its instance.
+pub(super) struct Untaken(Option<Pick>);
+
+impl Untaken {
+    pub(super) fn new(pick: Pick) -> Self {
+        Untaken(Some(pick))
+    }
+
+    pub(super) fn take(mut self) -> Pick {
+        self.0.take().unwrap_or_else(|| unreachable!("it is taken once"))
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        if let Some(pick) = self.0.take() {
+            pick.done(Outcome::Cancelled);
+        }
+    }
+}
+
 impl std::fmt::Debug for Pick {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Pick").field(&self.id()).finish()
