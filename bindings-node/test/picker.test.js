@@ -179,34 +179,28 @@ test('an abort does not wait for what was called', async (t) => {
 })
 
 test('call reports whatever was thrown as a failure, but for an abort', async (t) => {
+  const { picker } = await three(t)
+  // How fast an instance was counts too, so that picks alone do not show it.
+  const { Picker } = require('../lib/picker')
+  const report = t.mock.method(Picker, 'report')
   const abort = new DOMException('gave up', 'AbortError')
+  const [ok, failed, cancelled] = ['ok', new Error('x'), 'cancelled'].map((outcome) => {
+    picker.pick().done(outcome)
+    return report.mock.calls.at(-1).arguments[3]
+  })
+  assert.strictEqual(new Set([ok, failed, cancelled]).size, 3)
   for (const thrown of [undefined, null, true, 'ok', new Error('x'), abort]) {
-    const { memory, client } = await connected(t)
-    for (const port of [1, 2]) memory.put({ service: 'billing', port, address: '10.0.0.1' })
-    const picker = await client.picker('billing')
-    const seen = new Set()
-    while (seen.size < 2) {
-      const pick = picker.pick()
-      seen.add(pick.port)
-      pick.done()
-    }
-    let called
-    await picker
-      .call((pick) => {
-        called = pick.port
-        throw thrown
-      })
-      .then(
-        () => assert.fail('it did not fail'),
-        (error) => assert.strictEqual(error, thrown),
-      )
-    const picks = Array.from({ length: 20 }, () => {
-      const pick = picker.pick()
-      pick.done('cancelled')
-      return pick.port
+    const calls = report.mock.callCount()
+    const throwing = picker.call(() => {
+      throw thrown
     })
-    assert.strictEqual(picks.includes(called), thrown === abort, String(thrown))
+    assert.strictEqual(await failure(() => throwing), thrown)
+    assert.strictEqual(report.mock.callCount(), calls + 1)
+    const said = report.mock.calls.at(-1).arguments[3]
+    assert.strictEqual(said, thrown === abort ? cancelled : failed, String(thrown))
   }
+  await picker.call(() => undefined)
+  assert.strictEqual(report.mock.calls.at(-1).arguments[3], ok)
 })
 
 test('call tries another instance after a failure to connect only', async (t) => {
