@@ -462,7 +462,8 @@ export interface Picker {
    * @param f Called with a pick, which has url, address, port and id.
    * @param options `attempts`: how many calls in all, at least 1 (default: 1). `retryOn`: says of an error whether
    *   another instance may mend it, for calls that can be repeated safely.
-   * @throws What `f` threw last; `no_instances`, `closed`, `invalid_argument`.
+   *   An abort ends the wait, also for `f`, whose result is then dropped; give `f` the signal to end its work too.
+   * @throws What `f` threw last; the signal's reason; `no_instances`, `closed`, `invalid_argument`.
    */
   call<T>(
     f: (pick: Pick) => T | PromiseLike<T>,
@@ -573,7 +574,7 @@ export interface Client {
    *
    * @param service Its name.
    * @param options Which instances. Aborting the signal ends it: its reason is told once.
-   * @throws `invalid_argument`, `closed`; at once.
+   * @throws `invalid_argument`, `closed`; the reason of a signal that is aborted already; at once.
    */
   watch(service: string, options?: FilterOptions & SignalOptions & RefOptions): Watch
   /**
@@ -603,7 +604,7 @@ export interface Client {
    * Follows the names of all services.
    *
    * @param options What ends it.
-   * @throws `closed`; at once.
+   * @throws `invalid_argument`, `closed`; the reason of a signal that is aborted already; at once.
    */
   watchServices(options?: SignalOptions & RefOptions): NamesWatch
   /**
@@ -678,8 +679,8 @@ export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace'
 
 /**
  * Hands the log of this process to a callback, one per process; without one nothing is written, except that a callback
- * of the program's own which threw becomes a process warning. `NODE_DEBUG=callsheet` writes all of it to the standard
- * error. At most 100 lines a second.
+ * of the program's own which threw becomes a process warning. `NODE_DEBUG=callsheet` writes it to the standard error,
+ * all but the level `trace`, until a callback takes it. At most 100 lines a second.
  *
  * @param callback Called with each line.
  * @param options The least `level`. Default: `warn`.

@@ -39,6 +39,8 @@ function warnOf(thrown) {
 }
 
 function listen(level, callback) {
+  // What was said while nobody listened is for nobody.
+  if (listener === undefined && feed !== undefined) while (native.feedNext(feed) !== undefined);
   listener = callback
   native.captureLog(level)
   if (feed === undefined) {

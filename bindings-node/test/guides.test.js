@@ -38,3 +38,9 @@ for (const guide of withSnippets) {
 test('there are snippets', () => {
   assert.ok(withSnippets.includes('docs/node.md') && withSnippets.includes('bindings-node/README.md'))
 })
+
+test('the README and the package say the same Node version', () => {
+  const { engines } = require('../package.json')
+  const [, version] = /Node\.js ([\d.]+) and newer/.exec(readFileSync(path.join(ROOT, 'README.md'), 'utf8'))
+  assert.strictEqual(engines.node, `>=${version}`)
+})

@@ -45,8 +45,37 @@ test('a callback gets the lines, of its level and above, until it is stopped', a
   )
 })
 
+test('what was said while nobody listened is for nobody', async () => {
+  const before = `
+    const lines = []
+    const until = async (condition) => { while (!condition()) await new Promise(setImmediate) }
+    onLog((line) => lines.push(line))()`
+  const after = `
+    const heard = new Promise((resolve) => onLog(({ message }) => resolve(lines.push({ message }))))
+    const other = await connect('memory:later', { timeout: 500 })
+    new Memory('later').refuse()
+    await other.register({ service: 'later', port: 80 })
+    await heard
+    await other.close()
+    console.log(JSON.stringify(lines))`
+  const { status, out, err } = await run(program(before, after))
+  assert.deepStrictEqual([status, err], [0, ''])
+  const lines = JSON.parse(out)
+  assert.ok(
+    lines.every(({ message }) => !message.includes('billing')),
+    out,
+  )
+})
+
 test('a callback that throws is a warning, and goes on', async () => {
   const before = "let calls = 0; onLog(() => { calls++; throw new Error('mine') }, { level: 'trace' })"
+  const { status, err } = await run(program(before, 'while (calls < 1) await new Promise(setImmediate)'))
+  assert.strictEqual(status, 0)
+  assert.match(err, /mine/)
+})
+
+test('an async callback that rejects is a warning too', async () => {
+  const before = "let calls = 0; onLog(async () => { calls++; throw new Error('mine') }, { level: 'trace' })"
   const { status, err } = await run(program(before, 'while (calls < 1) await new Promise(setImmediate)'))
   assert.strictEqual(status, 0)
   assert.match(err, /mine/)
