@@ -11,7 +11,7 @@ import (
 )
 
 // slow is how long a request takes of a registry that does not answer in time.
-const slow = 2 * time.Second
+const slow = 4 * time.Second
 
 // verbs are all that wait, on a registry that does not answer.
 func verbs(t *testing.T, client *callsheet.Client, held, registration *callsheet.RegistrationHandle, picker *callsheet.Picker) map[string]func(context.Context) error {
