@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use callsheet::host;
 use callsheet::{Code, Error, Outcome, Pick, Picker, RegistrationHandle, Result, Snapshot};
@@ -142,6 +142,16 @@ impl Begin {
         let place = std::ptr::from_ref(&*call) as usize;
         events.place(&bell, callsheet_event_kind::CALLSHEET_EVENT_CALL, place, None);
         let theirs = inner.clone();
+        // Looked at here once: what only has to be begun, such as a close, then goes on whatever becomes of the call, and what
+        // is in memory needs no other thread.
+        let mut work = Box::pin(work);
+        let first = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let work = async move {
+            match first {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => work.await,
+            }
+        };
         let running = events.outbox.run(work, move |result| {
             theirs.end(result);
             theirs.bell.ends()
