@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use callsheet::host;
-use callsheet::{Code, Error, Outcome, Pick, Picker, RegistrationHandle, Result, Snapshot};
+use callsheet::{Code, Error, Picker, RegistrationHandle, Result, Snapshot};
 
 use crate::boundary::{Out, answer_unless, free, given, invalid, quiet, writable};
 use crate::client::Client;
@@ -25,24 +25,7 @@ pub(crate) enum Answer {
     Snapshot(Snapshot),
     Names(Arc<[String]>),
     Picker(Picker),
-    Pick(Untaken),
-}
-
-/// A pick that nobody has taken yet. One that nobody takes says nothing about its instance.
-pub(crate) struct Untaken(Option<Pick>);
-
-impl From<Pick> for Untaken {
-    fn from(pick: Pick) -> Self {
-        Untaken(Some(pick))
-    }
-}
-
-impl Drop for Untaken {
-    fn drop(&mut self) {
-        if let Some(pick) = self.0.take() {
-            pick.done(Outcome::Cancelled);
-        }
-    }
+    Pick(host::Untaken),
 }
 
 /// A registration that nobody has taken yet. One that nobody takes is closed: no one else could.
@@ -333,10 +316,8 @@ pub unsafe extern "C" fn callsheet_call_take_pick(
             pick.write(callsheet_pick_t::NONE);
             let fits = |answer: &Answer| matches!(answer, Answer::Pick(_));
             take(given("call", call)?, "a pick", fits, |answer, _| {
-                if let Answer::Pick(mut untaken) = answer
-                    && let Some(core) = untaken.0.take()
-                {
-                    pick.write(callsheet_pick_t::new(core));
+                if let Answer::Pick(untaken) = answer {
+                    pick.write(callsheet_pick_t::new(untaken.take()));
                 }
             })
         })

@@ -94,7 +94,6 @@ impl<S: Source> Feed<S> {
 
     fn block(&self, limit: Duration) -> Poll<Option<S::Item>> {
         let next = poll_fn(|context| self.inner.source.poll_next(context));
-        // Interrupted once, by the end of the wait.
         block_on_within(next, limit).map_or(Poll::Pending, Poll::Ready)
     }
 

@@ -4,6 +4,7 @@ use std::ffi::{CString, c_char};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callsheet::host::Untaken;
 use callsheet::{Filter, Picker, Policy, Result, block_on};
 
 use crate::boundary::{Out, answer, free, given, quiet, required, wait, writable};
@@ -212,8 +213,9 @@ pub unsafe extern "C" fn callsheet_pick_within_begin(
             let begin = Begin::new(call)?;
             let picker = given("picker", picker)?;
             let core = picker.core.clone();
-            let work =
-                async move { core.pick_within(wait(timeout_ms)).await.map(|pick| Answer::Pick(pick.into())) };
+            let work = async move {
+                core.pick_within(wait(timeout_ms)).await.map(|pick| Answer::Pick(Untaken::new(pick)))
+            };
             begin.run(&picker.client, tag, work)
         })
     }

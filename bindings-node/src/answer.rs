@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use callsheet::{Pick, Picker, RegistrationHandle, Result, Snapshot};
+use callsheet::host::Untaken;
+use callsheet::{Picker, RegistrationHandle, Result, Snapshot};
 use napi::bindgen_prelude::{Array, External, Null, ToNapiValue, Undefined};
 use napi::{Env, sys};
 
@@ -26,7 +27,7 @@ pub(crate) enum Value {
     Names(Arc<[String]>),
     Registration(RegistrationHandle),
     Picker(Picker),
-    Pick(Pick),
+    Pick(Untaken),
 }
 
 impl ToNapiValue for Value {

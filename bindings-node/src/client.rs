@@ -1,5 +1,6 @@
 //! The client: every verb, begun here and answered through the host.
 
+use callsheet::host::Untaken;
 use callsheet::{OptionValue, Options, Policy};
 use napi::bindgen_prelude::{Either3, External};
 use napi_derive::napi;
@@ -229,6 +230,8 @@ pub fn picker_wait(
 ) -> napi::Result<()> {
     guarded(|| {
         let (core, timeout) = (picker.core(), milliseconds("timeout", timeout)?);
-        client.host.begin(call, async move { core.pick_within(timeout).await }, Value::Pick)
+        client.host.begin(call, async move { core.pick_within(timeout).await }, |pick| {
+            Value::Pick(Untaken::new(pick))
+        })
     })
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use callsheet::Result;
 use callsheet::host::{Call, Outbox, block_on_within};
-use callsheet::{Outcome, Result};
 use napi::bindgen_prelude::{Array, External, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status, sys};
@@ -53,16 +53,12 @@ impl Host {
 
     /// What a call gave whose caller had given up on it.
     fn discard(&self, value: &Value) {
-        match value {
-            Value::Registration(handle) => {
-                let handle = handle.clone();
-                // Once begun, the withdrawal goes on without anyone awaiting it.
-                let closing = Outbox::<()>::new(|| {}).run(async move { handle.close().await }, |_| ());
-                // Refused only where the system has no threads left; the instance then goes with its client.
-                drop(closing);
-            }
-            Value::Pick(pick) => pick.done(Outcome::Cancelled),
-            _ => {}
+        if let Value::Registration(handle) = value {
+            let handle = handle.clone();
+            // Once begun, the withdrawal goes on without anyone awaiting it.
+            let closing = Outbox::<()>::new(|| {}).run(async move { handle.close().await }, |_| ());
+            // Refused only where the system has no threads left; the instance then goes with its client.
+            drop(closing);
         }
     }
 

@@ -10,7 +10,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use callsheet::host::{Outstanding, Ticket};
+use callsheet::host::{Outstanding, Ticket, Untaken};
 use callsheet::{Error, Instance, Outcome, Pick, Result};
 use napi::bindgen_prelude::{External, ToNapiValue, Uint32Array, Unknown};
 use napi::{Env, sys};
@@ -35,20 +35,12 @@ impl LoosePicker {
     }
 }
 
-/// A pick on its way to its picker. One that never gets there says nothing about its instance.
-pub struct LoosePick(RefCell<Option<Pick>>);
+/// A pick on its way to its picker.
+pub struct LoosePick(RefCell<Option<Untaken>>);
 
 impl LoosePick {
-    pub(crate) fn external(pick: Pick) -> External<Self> {
+    pub(crate) fn external(pick: Untaken) -> External<Self> {
         External::new(LoosePick(RefCell::new(Some(pick))))
-    }
-}
-
-impl Drop for LoosePick {
-    fn drop(&mut self) {
-        if let Some(pick) = self.0.get_mut() {
-            pick.done(Outcome::Cancelled);
-        }
     }
 }
 
@@ -197,7 +189,7 @@ pub fn picker_other(picker: &External<Picker>, tried: Vec<String>) -> napi::Resu
 pub fn picker_adopt(picker: &External<Picker>, loose: &External<LoosePick>) -> napi::Result<()> {
     guarded(|| {
         if let Some(pick) = loose.0.take() {
-            picker.0.borrow_mut().add(pick);
+            picker.0.borrow_mut().add(pick.take());
         }
         Ok(())
     })

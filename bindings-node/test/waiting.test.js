@@ -7,13 +7,13 @@ const test = require('node:test')
 const { check, connect } = require('..')
 const { client: connected, eventually, failure, fresh, run } = require('./helpers')
 
-/** Every call that waits, made to wait for ever. */
+/** Every call that waits, made to wait for long, but for less than closing may take. */
 async function waiting(t) {
   const { memory, client } = await connected(t, { timeout: 600_000 })
   const held = await client.register({ service: 'held', port: 1, ready: false })
   const registered = await client.register({ service: 'there', port: 2, drain: 3_000 })
   const picker = await client.picker('nobody')
-  memory.slow(600_000)
+  memory.slow(3_000)
   return {
     memory,
     client,
@@ -41,7 +41,7 @@ async function waiting(t) {
 }
 
 test('aborted while it waits', async (t) => {
-  const { calls } = await waiting(t)
+  const { memory, calls } = await waiting(t)
   for (const [name, call] of Object.entries(calls)) {
     const controller = new AbortController()
     const reason = new Error(name)
@@ -49,6 +49,7 @@ test('aborted while it waits', async (t) => {
     queueMicrotask(() => queueMicrotask(() => controller.abort(reason)))
     assert.strictEqual(await failure(() => promise), reason, name)
   }
+  memory.slow(0) // what is under way ends, and closing can withdraw
 })
 
 test('aborted before', async (t) => {

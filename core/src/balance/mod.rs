@@ -28,8 +28,7 @@ use crate::watch::{ServiceUser, Subscriber, View};
 pub use call::{CallError, is_connect_failure};
 use choose::Chooser;
 pub use outstanding::{Outstanding, PICK_EXPIRY, Ticket};
-use pick::Untaken;
-pub use pick::{Outcome, Pick};
+pub use pick::{Outcome, Pick, Untaken};
 use table::Table;
 
 /// How a picker chooses.

@@ -104,14 +104,16 @@ impl Drop for Pick {
 }
 
 /// A pick on its way to its caller. Lost on that way, because the caller gave up, it says nothing about its instance.
-pub(super) struct Untaken(Option<Pick>);
+pub struct Untaken(Option<Pick>);
 
 impl Untaken {
-    pub(super) fn new(pick: Pick) -> Self {
+    /// `pick`, until it is taken.
+    pub fn new(pick: Pick) -> Self {
         Untaken(Some(pick))
     }
 
-    pub(super) fn take(mut self) -> Pick {
+    /// The pick, which from here on is its caller's to report.
+    pub fn take(mut self) -> Pick {
         self.0.take().unwrap_or_else(|| unreachable!("it is taken once"))
     }
 }
