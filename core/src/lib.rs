@@ -67,6 +67,8 @@ mod signals;
 mod slot;
 mod snapshot;
 mod stats;
+#[cfg(feature = "etcd")]
+mod tls;
 mod watch;
 
 pub use balance::{CallError, Outcome, Pick, Picker, Policy, is_connect_failure};

@@ -2,7 +2,7 @@
 //! here, says every change, and withdraws it.
 
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
@@ -10,13 +10,16 @@ use super::description::Description;
 use super::exit::{self, Failure};
 use super::output::Output;
 use super::provider::{Provider, Voice};
-use super::signals::Signals;
+use super::signals::{Received, Signals};
 use super::{ENDING, value};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::health::Check;
 use crate::instance::quoted;
 use crate::registration::{Registration, State};
+
+/// Within this, the signal that came before is no second one.
+const ECHO: Duration = Duration::from_millis(300);
 
 const AFTER_HELP: &str = "\
 Registers in the foreground until SIGINT, SIGTERM or SIGHUP, withdraws, waits out --drain and exits with 0; a second \
@@ -97,7 +100,7 @@ impl Register {
                 output.warn(&error.to_string());
                 return Ok(exit::FAILED);
             },
-            received = signals.next() => return Ok(exit::by_signal(received.number)),
+            again = again(&mut signals, received) => return Ok(exit::by_signal(again.number)),
         }
         if let Some(handle) = provider.handle() {
             provider.line(handle, State::Closed.as_str(), "");
@@ -158,6 +161,18 @@ impl Register {
             }
         }
         pending().await
+    }
+}
+
+/// A second signal, from somebody who does not want to wait. The same one at once is no second one: `timeout`, for one,
+/// sends its signal to the process and then to its group.
+async fn again(signals: &mut Signals, first: Received) -> Received {
+    let at = Instant::now();
+    loop {
+        let received = signals.next().await;
+        if received.number != first.number || at.elapsed() > ECHO {
+            return received;
+        }
     }
 }
 

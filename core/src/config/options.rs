@@ -10,6 +10,21 @@ use crate::error::{Error, Result};
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one who has to send it.
+    #[cfg_attr(
+        not(any(test, feature = "etcd")),
+        expect(dead_code, reason = "no registry of this build takes one")
+    )]
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "(empty)" } else { "***" })
@@ -93,8 +108,8 @@ impl From<Vec<String>> for OptionValue {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
-    Secret(#[allow(dead_code)] Secret),
-    Text(#[allow(dead_code)] String),
+    Secret(Secret),
+    Text(String),
     Duration(Duration),
     Count(usize),
     List(#[allow(dead_code)] Vec<String>),
@@ -136,6 +151,16 @@ impl Options {
         Ok(())
     }
 
+    /// These and `others`, which are both parts of one URL.
+    pub(super) fn and(mut self, others: Options) -> Result<Self> {
+        for (name, value) in others.0 {
+            if self.0.insert(name, value).is_some() {
+                return Err(Error::config(format!("the URL has {name} twice, before its '?' and after it")));
+            }
+        }
+        Ok(self)
+    }
+
     /// These, and of `others` what is not set here.
     pub(super) fn over(mut self, others: Options) -> Self {
         for (name, value) in others.0 {
@@ -172,6 +197,20 @@ impl Options {
         }
     }
 
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.0.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
+        match self.0.get(name) {
+            Some(Value::Secret(secret)) => Some(secret),
+            _ => None,
+        }
+    }
+
     pub(super) fn duration(&self, name: &str, default: Duration) -> Result<Duration> {
         match self.0.get(name) {
             Some(Value::Duration(duration)) => Ok(*duration),
@@ -191,7 +230,7 @@ impl Value {
     fn new(name: &str, kind: Kind, value: OptionValue) -> Result<Self> {
         let wrong = |expected: &str| Err(Error::config(format!("option {name} takes {expected}")));
         match (kind, value) {
-            (Kind::Secret, OptionValue::Text(text)) => Ok(Value::Secret(Secret(text))),
+            (Kind::Secret, OptionValue::Text(text)) => Ok(Value::Secret(Secret::new(text))),
             (Kind::Text, OptionValue::Text(text)) => Ok(Value::Text(text)),
             (Kind::Duration, OptionValue::Duration(duration)) => Ok(Value::Duration(duration)),
             (Kind::Duration, OptionValue::Number(number)) => duration(name, number).map(Value::Duration),

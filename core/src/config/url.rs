@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 
 use super::options::{OptionValue, Options, is_option, nearest};
+use super::remote::{Endpoint, etcd_url};
 use crate::error::{Error, Result};
 use crate::instance::check_service;
 
@@ -15,6 +16,10 @@ const SCHEMES: [&str; 8] = ["local", "memory", "etcd", "etcds", "consul", "consu
 pub(crate) enum Scheme {
     Local,
     Memory,
+    /// etcd, with or without TLS.
+    Etcd {
+        secure: bool,
+    },
 }
 
 /// A registry's URL, taken apart.
@@ -27,6 +32,8 @@ pub(crate) struct Url {
     pub(crate) name: String,
     /// `local:///path`.
     pub(crate) path: Option<PathBuf>,
+    /// The servers of a registry that has some.
+    pub(super) endpoints: Vec<Endpoint>,
 }
 
 impl Url {
@@ -55,7 +62,9 @@ impl Url {
                 nearest(&scheme, &SCHEMES)
             )));
         };
-        let mut url = Url { scheme: Scheme::Memory, source, name: String::new(), path: None };
+        let mut url =
+            Url { scheme: Scheme::Memory, source, name: String::new(), path: None, endpoints: Vec::new() };
+        let mut told = Options::new();
         match *scheme {
             "memory" => {
                 url.name = decoded(rest, &url.source)?;
@@ -73,9 +82,18 @@ impl Url {
                 url.scheme = Scheme::Local;
                 url.path = local_path(rest, &url.source)?;
             }
-            name => return Err(unbuilt(name, rest, &url.source, environment)),
+            "etcd" | "etcds" => {
+                let secure = *scheme == "etcds";
+                url.scheme = Scheme::Etcd { secure };
+                (url.endpoints, told) = etcd_url(secure, rest, &url.source, environment)?;
+                if rest.trim_start_matches('/').is_empty() {
+                    let hosts: Vec<_> = url.endpoints.iter().map(ToString::to_string).collect();
+                    url.source = format!("{scheme}://{}", hosts.join(","));
+                }
+            }
+            name => return Err(unbuilt(name, &url.source)),
         }
-        Ok((url, options(query)?))
+        Ok((url, told.and(options(query)?)?))
     }
 }
 
@@ -93,17 +111,11 @@ fn local_path(rest: &str, source: &str) -> Result<Option<PathBuf>> {
     Ok(Some(PathBuf::from(path)))
 }
 
-/// What to say of a registry that this version does not have yet, its own mistakes first.
-fn unbuilt(scheme: &str, rest: &str, source: &str, environment: &impl Fn(&str) -> Option<String>) -> Error {
-    let hostless = rest.trim_start_matches('/').is_empty();
-    let host = if scheme.starts_with("etcd") && hostless && environment("ETCDCTL_ENDPOINTS").is_none() {
-        format!("{scheme}:// names no host and $ETCDCTL_ENDPOINTS is not set; also, ")
-    } else {
-        String::new()
-    };
+/// What to say of a registry that this version does not have yet.
+fn unbuilt(scheme: &str, source: &str) -> Error {
     Error::config(format!(
-        "{host}this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
-         it has local: and memory:"
+        "this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
+         it has local:, memory: and etcd:"
     ))
 }
 
@@ -129,7 +141,7 @@ fn options(query: &str) -> Result<Options> {
     Ok(options)
 }
 
-fn decoded(text: &str, whole: &str) -> Result<String> {
+pub(super) fn decoded(text: &str, whole: &str) -> Result<String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => Err(Error::config(format!("{whole:?} is not UTF-8 once its %xx are decoded"))),

@@ -4,7 +4,11 @@
 #[cfg(test)]
 pub(crate) mod fragile;
 mod owner;
+#[cfg(any(feature = "etcd", feature = "local"))]
+mod undecodable;
 
+#[cfg(feature = "etcd")]
+pub(crate) mod etcd;
 #[cfg(feature = "local")]
 pub(crate) mod local;
 pub(crate) mod memory;
@@ -23,7 +27,7 @@ use crate::health::Check;
 use crate::instance::Instance;
 use crate::stats::Counters;
 
-#[cfg(feature = "local")]
+#[cfg(any(feature = "etcd", feature = "local"))]
 pub(crate) use owner::fnv1a;
 pub(crate) use owner::{Owner, random_u64};
 
@@ -185,6 +189,12 @@ pub(crate) trait Registry: Send + Sync + 'static {
 pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
     match config.scheme() {
         Scheme::Memory => Ok(memory::open(config, counters)),
+        #[cfg(feature = "etcd")]
+        Scheme::Etcd { .. } => etcd::open(config, counters),
+        #[cfg(not(feature = "etcd"))]
+        Scheme::Etcd { .. } => Err(Error::config(
+            "this build of callsheet lacks etcd (the cargo feature `etcd` is off); name another registry",
+        )),
         #[cfg(feature = "local")]
         Scheme::Local => local::open(config, counters),
         #[cfg(not(feature = "local"))]

@@ -30,6 +30,19 @@ fn an_instance_is_registered_until_a_signal_withdraws_it() {
     }
 }
 
+/// `timeout` tells its program and then its whole group.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let registry = Registry::new();
+    let mut running = register(&registry, 5432, &["--address", "10.0.0.7", "--drain", "1s"]);
+    running.line();
+    running.signal(Signal::TERM);
+    running.signal(Signal::TERM);
+    let ended = running.ended();
+    assert_eq!((ended.code, &*ended.stdout), (0, "closed billing/10.0.0.7:5432\n"));
+    registry.until_count("billing", 0);
+}
+
 #[test]
 fn what_could_not_be_withdrawn_is_a_failure() {
     let registry = Registry::new();
@@ -168,8 +181,8 @@ fn the_drain_is_waited_for_and_a_second_signal_ends_it() {
     running.signal(Signal::TERM);
     registry.until_count("billing", 0);
     assert!(running.is_running());
-    running.signal(Signal::TERM);
-    assert_eq!(running.ended().code, 128 + 15);
+    running.signal(Signal::INT);
+    assert_eq!(running.ended().code, 128 + 2);
 }
 
 #[test]

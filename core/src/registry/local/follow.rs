@@ -11,9 +11,9 @@ use tokio::sync::{Notify, watch};
 use super::mailbox::Lease;
 use super::request::Names;
 use super::rows::{Changed, Head};
-use super::undecodable::Decoder;
 use crate::error::{Code, Error, Result};
 use crate::fork::Owned;
+use crate::registry::undecodable::Decoder;
 use crate::registry::{Change, Follow, FollowNames, Position, Update};
 
 /// Silence after which a follower is told that all is well, if it is.

@@ -20,7 +20,6 @@ mod reaper;
 mod request;
 mod rows;
 mod transaction;
-mod undecodable;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +33,7 @@ use self::mailbox::{Lease, Settings};
 use self::place::Place;
 use self::publication::LocalPublication;
 use self::request::{Answer, Key, Read, Request, Write};
-use self::undecodable::Decoder;
+use super::undecodable::Decoder;
 use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry};
 use crate::codec;
 use crate::config::Config;

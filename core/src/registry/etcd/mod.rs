@@ -1,0 +1,114 @@
+//! `etcd://` and `etcds://`: one connection to the endpoint in use, one watch stream, and leases that registrations share.
+//! The rules that keep it true are those of the protocol: resume after the last revision, read again after a compaction.
+
+mod address;
+mod dial;
+mod failure;
+mod follow;
+mod keys;
+mod lease;
+mod publication;
+mod session;
+mod sessions;
+mod stream;
+mod watcher;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use etcd_client::GetOptions;
+
+use self::follow::{EtcdFollow, EtcdNames};
+use self::keys::Keys;
+use self::lease::Leases;
+use self::sessions::Sessions;
+use self::stream::Hub;
+use super::undecodable::Decoder;
+use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::stats::Counters;
+use crate::tls;
+
+pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
+    let remote = config.remote.clone().ok_or_else(|| Error::config("an etcd URL without endpoints"))?;
+    if let Some(files) = &remote.tls {
+        // Said now rather than by the first connection.
+        tls::client(files, &[])?;
+        for endpoint in &remote.endpoints {
+            tls::server_name(files, &endpoint.host)?;
+        }
+    }
+    let keys = Keys::new(&remote.prefix);
+    let sessions = Arc::new(Sessions::new(remote, config.source(), config.timeout));
+    Ok(Arc::new(EtcdRegistry(Arc::new(Etcd {
+        hub: Hub::new(sessions.clone()),
+        leases: Leases::new(sessions.clone()),
+        decoder: Decoder::new(counters),
+        source: config.source().to_owned(),
+        keys,
+        sessions,
+    }))))
+}
+
+/// What the parts of one client's registry share.
+struct Etcd {
+    source: String,
+    keys: Keys,
+    sessions: Arc<Sessions>,
+    hub: Arc<Hub>,
+    leases: Leases,
+    decoder: Decoder,
+}
+
+struct EtcdRegistry(Arc<Etcd>);
+
+#[async_trait]
+impl Registry for EtcdRegistry {
+    fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0.sessions.ask_now();
+        let key = self.0.keys.all();
+        let what = format!("read {key}");
+        let asked = self.0.sessions.call(&what, |mut client| async move {
+            client.get(key, Some(GetOptions::new().with_keys_only())).await
+        });
+        asked.await.map(drop)
+    }
+
+    async fn advertised_address(&self) -> Result<String> {
+        address::advertised(&self.0.sessions.remote.endpoints).await
+    }
+
+    async fn publish(&self, publish: Publish) -> Result<Published> {
+        publication::publish(&self.0, publish).await
+    }
+
+    async fn load(&self, service: &str, since: Option<Position>) -> Result<Listing> {
+        follow::load(&self.0, service, since).await
+    }
+
+    async fn follow(&self, service: &str, from: Position) -> Result<Box<dyn Follow>> {
+        Ok(Box::new(EtcdFollow::open(&self.0, service, from)))
+    }
+
+    async fn follow_names(&self) -> Result<Box<dyn FollowNames>> {
+        Ok(Box::new(EtcdNames::new(self.0.clone())))
+    }
+
+    async fn close(&self) {
+        self.0.hub.close();
+        self.0.leases.close();
+        self.0.sessions.close();
+    }
+}
+
+impl Drop for EtcdRegistry {
+    fn drop(&mut self) {
+        self.0.hub.close();
+        self.0.sessions.close();
+    }
+}

@@ -1,0 +1,483 @@
+//! The one watch stream of a client: every watched range is one watcher on it. It outlives what breaks it if that is
+//! mended at once; otherwise its readers are told, and read again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use etcd_client::proto::{PbEvent, PbWatchResponse};
+use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::failure::{Remedy, is_stale};
+use super::session::Session;
+use super::sessions::Sessions;
+use super::watcher::{Range, Stored};
+use crate::error::{Code, Error, Result};
+
+/// Most bytes of one message: a list of 10,000 instances passes gRPC's usual 4 MiB.
+pub(super) const MAX_MESSAGE: usize = 64 << 20;
+/// Silence after which the server is asked whether it is there.
+const ASK: Duration = Duration::from_secs(4);
+/// Silence after which the stream is dead.
+const DEAD: Duration = Duration::from_secs(9);
+/// A stream is mended within this, or its readers are told. No server restarts this fast, so what is mended goes on in the
+/// same history.
+const MEND: Duration = Duration::from_millis(250);
+/// How long a stream without watchers is kept.
+const IDLE: Duration = Duration::from_secs(10);
+/// Requests that wait to be written. The server reads slowly while it sends, so more are no sign of trouble.
+const REQUESTS: usize = 64;
+
+pub(super) struct Hub {
+    sessions: Arc<Sessions>,
+    state: Mutex<State>,
+    /// Something is to be watched, or no more.
+    changed: Notify,
+    /// When anything came, in milliseconds after `birth`.
+    heard: AtomicI64,
+    birth: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    ranges: HashMap<i64, Arc<Range>>,
+    next: i64,
+    /// What came and went since the stream last looked.
+    fresh: Vec<i64>,
+    gone: Vec<i64>,
+    task: Option<AbortHandle>,
+    closed: bool,
+}
+
+/// Why a stream ended.
+enum End {
+    /// Nobody watches anything.
+    Idle,
+    Broken(Error),
+    /// The server refused a watcher because of the token that the stream was opened with.
+    Token(Error),
+}
+
+enum Request {
+    Watch(i64, Arc<Range>),
+    Cancel(i64),
+    Progress,
+}
+
+impl Hub {
+    pub(super) fn new(sessions: Arc<Sessions>) -> Arc<Self> {
+        let birth = Instant::now();
+        Arc::new(Hub {
+            sessions,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            heard: AtomicI64::new(0),
+            birth,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(self: &Arc<Self>, range: Arc<Range>) -> i64 {
+        let mut state = self.state();
+        state.next += 1;
+        let id = state.next;
+        if state.closed {
+            range.finish(Some(Error::closed("client")));
+            return id;
+        }
+        state.ranges.insert(id, range);
+        state.fresh.push(id);
+        if state.task.as_ref().is_none_or(AbortHandle::is_finished) {
+            let hub = self.clone();
+            state.task = Some(tokio::spawn(async move { hub.run().await }).abort_handle());
+        }
+        drop(state);
+        self.changed.notify_one();
+        id
+    }
+
+    pub(super) fn remove(&self, id: i64) {
+        let mut state = self.state();
+        if state.ranges.remove(&id).is_some() {
+            state.gone.push(id);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    fn range(&self, id: i64) -> Option<Arc<Range>> {
+        self.state().ranges.get(&id).cloned()
+    }
+
+    fn finish(&self, id: i64, error: Option<Error>) {
+        let range = self.state().ranges.remove(&id);
+        if let Some(range) = range {
+            range.finish(error);
+        }
+    }
+
+    fn finish_all(&self, error: &Error) {
+        let ranges = std::mem::take(&mut self.state().ranges);
+        ranges.values().for_each(|range| range.finish(Some(error.clone())));
+    }
+
+    fn hear(&self) {
+        self.heard.store(self.birth.elapsed().as_millis() as i64, Ordering::Relaxed);
+    }
+
+    pub(super) fn heard_since(&self, since: Instant) -> bool {
+        let since = since.saturating_duration_since(self.birth).as_millis() as i64;
+        self.heard.load(Ordering::Relaxed) >= since
+    }
+
+    pub(super) fn close(&self) {
+        let task = {
+            let mut state = self.state();
+            state.closed = true;
+            state.task.take()
+        };
+        if let Some(task) = task {
+            task.abort();
+        }
+        self.finish_all(&Error::closed("client"));
+    }
+
+    /// Until nobody watches anything.
+    async fn run(&self) {
+        let mut mending: Option<Error> = None;
+        loop {
+            // A stream is opened by its first watcher.
+            let first = self.state().ranges.keys().min().copied();
+            let Some(first) = first else {
+                let mut state = self.state();
+                if state.ranges.is_empty() {
+                    // Whoever comes now starts a task of its own.
+                    state.task = None;
+                    return;
+                }
+                continue;
+            };
+            let opened = match &mending {
+                None => self.open(first).await,
+                Some(error) => {
+                    let late = || Err(error.clone());
+                    timeout(MEND, self.open(first)).await.unwrap_or_else(|_| late())
+                }
+            };
+            match opened {
+                Ok(Some(mut stream)) => match stream.run().await {
+                    End::Idle => mending = None,
+                    End::Broken(error) => {
+                        self.sessions.leave(&stream.session);
+                        mending = Some(error);
+                    }
+                    End::Token(error) => match stream.session.refresh(stream.token).await {
+                        Ok(()) => mending = Some(error),
+                        Err(error) => {
+                            self.finish_all(&error);
+                            mending = None;
+                        }
+                    },
+                },
+                // The first watcher is gone again.
+                Ok(None) => {}
+                Err(error) => {
+                    self.finish_all(&error);
+                    mending = None;
+                }
+            }
+        }
+    }
+
+    async fn open(&self, first: i64) -> Result<Option<Stream<'_>>> {
+        let Some(range) = self.range(first) else { return Ok(None) };
+        let session = self.sessions.get().await?;
+        let token = session.token();
+        let what = "watch";
+        let mut client = session.client().watch_client().max_decoding_message_size(MAX_MESSAGE);
+        let opened = client.watch(range.start.clone(), Some(options(first, &range)));
+        let limit = self.sessions.limit;
+        let opened = match timeout(limit, opened).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => {
+                let (remedy, error) = session.judge(what, error);
+                if remedy == Remedy::Token {
+                    session.refresh(token).await?;
+                } else {
+                    self.sessions.leave(&session);
+                }
+                return Err(error);
+            }
+            Err(_) => {
+                self.sessions.leave(&session);
+                return Err(session.late(what, limit));
+            }
+        };
+        self.hear();
+        let (sender, responses) = opened.split();
+        let (requests, queue) = mpsc::channel(REQUESTS);
+        // Another task writes: the server stops reading while nobody takes what it sends.
+        let writer = tokio::spawn(write(sender, queue)).abort_handle();
+        let mut state = self.state();
+        state.gone.clear();
+        state.fresh = state.ranges.keys().copied().filter(|id| *id != first).collect();
+        if !state.ranges.contains_key(&first) {
+            state.gone.push(first);
+        }
+        drop(state);
+        Ok(Some(Stream {
+            hub: self,
+            session,
+            token,
+            responses,
+            requests,
+            writer,
+            waiting: VecDeque::new(),
+            asked: VecDeque::from([first]),
+            fragments: HashMap::new(),
+        }))
+    }
+}
+
+fn options(id: i64, range: &Range) -> WatchOptions {
+    let options =
+        WatchOptions::new().with_watch_id(id).with_start_revision(range.revision() + 1).with_fragment();
+    match range.end.is_empty() {
+        true => options,
+        false => options.with_range(range.end.clone()),
+    }
+}
+
+/// Writes requests in order, whatever the reading side does.
+async fn write(mut sender: WatchRequestSender, mut queue: mpsc::Receiver<Request>) {
+    while let Some(request) = queue.recv().await {
+        let written = match request {
+            Request::Watch(id, range) => sender.watch(range.start.clone(), Some(options(id, &range))).await,
+            Request::Cancel(id) => sender.cancel(id).await,
+            Request::Progress => sender.request_progress().await,
+        };
+        // The reading side hears of it too.
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
+/// One stream while it lasts.
+struct Stream<'a> {
+    hub: &'a Hub,
+    session: Arc<Session>,
+    token: u64,
+    responses: WatchResponseStream,
+    requests: mpsc::Sender<Request>,
+    writer: AbortHandle,
+    /// Requests that have yet to find room in the queue.
+    waiting: VecDeque<Request>,
+    /// Watchers whose creation was requested, in that order: a refusal does not say which one it means.
+    asked: VecDeque<i64>,
+    /// The beginnings of responses that come in pieces, and their size.
+    fragments: HashMap<i64, (Vec<PbEvent>, usize)>,
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+impl Stream<'_> {
+    async fn run(&mut self) -> End {
+        let mut heard = Instant::now();
+        let mut asked = false;
+        let mut idle = None;
+        let requests = self.requests.clone();
+        loop {
+            self.collect();
+            idle = match self.hub.state().ranges.is_empty() {
+                true => idle.or_else(|| Some(Instant::now() + IDLE)),
+                false => None,
+            };
+            let due = heard + if asked { DEAD } else { ASK };
+            tokio::select! {
+                message = self.responses.message() => {
+                    (heard, asked) = (Instant::now(), false);
+                    self.hub.hear();
+                    let end = match message {
+                        Ok(Some(response)) => self.take(response.0),
+                        Ok(None) => Some(End::Broken(self.broken("etcd ended the watch stream"))),
+                        Err(error) => Some(match self.session.judge("watch", error) {
+                            (Remedy::Token, error) => End::Token(error),
+                            (_, error) => End::Broken(error),
+                        }),
+                    };
+                    if let Some(end) = end {
+                        return end;
+                    }
+                }
+                permit = requests.reserve(), if !self.waiting.is_empty() => match (permit, self.waiting.pop_front()) {
+                    (Ok(permit), Some(request)) => {
+                        if let Request::Watch(id, _) = request {
+                            self.asked.push_back(id);
+                        }
+                        permit.send(request);
+                    }
+                    _ => return End::Broken(self.broken("the watch stream takes no requests")),
+                },
+                () = self.hub.changed.notified() => {}
+                () = sleep_until(due) => {
+                    if asked {
+                        let error = self.broken(&format!("nothing came on the watch stream for {DEAD:?}"));
+                        return End::Broken(error);
+                    }
+                    asked = true;
+                    self.waiting.push_back(Request::Progress);
+                }
+                () = self.session.broken() => {
+                    return End::Broken(self.broken("the connection was given up"));
+                }
+                () = sleep_until(idle.unwrap_or(due)), if idle.is_some() => return End::Idle,
+            }
+        }
+    }
+
+    fn broken(&self, why: &str) -> Error {
+        let Session { endpoint, .. } = &*self.session;
+        Error::new(Code::Unavailable, format!("can't watch at {endpoint}: {why}"))
+    }
+
+    /// What is to be watched since the last look, and what no more.
+    fn collect(&mut self) {
+        let mut state = self.hub.state();
+        let (fresh, gone) = (std::mem::take(&mut state.fresh), std::mem::take(&mut state.gone));
+        let ranges = fresh.into_iter().filter_map(|id| Some((id, state.ranges.get(&id)?.clone())));
+        self.waiting.extend(ranges.map(|(id, range)| Request::Watch(id, range)));
+        drop(state);
+        for id in gone {
+            let before = self.waiting.len();
+            self.waiting.retain(|request| !matches!(request, Request::Watch(waiting, _) if *waiting == id));
+            // One that the server was never told of need not be cancelled.
+            if self.waiting.len() == before {
+                self.cancel(id);
+            }
+        }
+    }
+
+    fn cancel(&mut self, id: i64) {
+        self.fragments.remove(&id);
+        self.waiting.push_back(Request::Cancel(id));
+    }
+
+    /// Has the range of a watcher read again.
+    fn reload(&mut self, id: i64) {
+        self.hub.finish(id, None);
+        self.cancel(id);
+    }
+
+    fn take(&mut self, response: PbWatchResponse) -> Option<End> {
+        let id = response.watch_id;
+        if response.created {
+            let Some(asked) = self.asked.pop_front() else {
+                return Some(End::Broken(self.broken("etcd created a watcher that nobody asked for")));
+            };
+            if response.canceled {
+                return self.refused(asked, &response);
+            }
+            if id != asked {
+                return Some(End::Broken(self.broken("etcd created watchers in another order than asked")));
+            }
+            let range = self.hub.range(id)?;
+            range.accepted();
+            let header = response.header.unwrap_or_default();
+            if header.cluster_id != range.cluster || header.revision < range.revision() {
+                self.reload(id);
+            }
+            return None;
+        }
+        if response.canceled {
+            self.fragments.remove(&id);
+            let error = match is_compacted(&response) {
+                true => None,
+                false => Some(self.broken(&format!("etcd ended the watch: {}", response.cancel_reason))),
+            };
+            self.hub.finish(id, error);
+            return None;
+        }
+        if response.fragment || self.fragments.contains_key(&id) {
+            let (events, size) = self.fragments.entry(id).or_default();
+            *size += response.events.iter().map(size_of).sum::<usize>();
+            events.extend(response.events);
+            if *size > MAX_MESSAGE {
+                self.reload(id);
+                return None;
+            }
+            if response.fragment {
+                return None;
+            }
+            let (events, _) = self.fragments.remove(&id).unwrap_or_default();
+            self.deliver(id, events);
+            return None;
+        }
+        self.deliver(id, response.events);
+        None
+    }
+
+    fn deliver(&self, id: i64, events: Vec<PbEvent>) {
+        if !events.is_empty()
+            && let Some(range) = self.hub.range(id)
+        {
+            range.fill(events.into_iter().filter_map(change));
+        }
+    }
+
+    /// A watcher that etcd did not create. Etcd 3.4 says "permission denied" of a token that is merely too old, so a
+    /// fresh one is tried before that is believed.
+    fn refused(&mut self, id: i64, response: &PbWatchResponse) -> Option<End> {
+        if is_compacted(response) {
+            self.hub.finish(id, None);
+            return None;
+        }
+        let range = self.hub.range(id)?;
+        let reason = &response.cancel_reason;
+        let denied = reason.contains("permission denied");
+        let key = String::from_utf8_lossy(&range.start).into_owned();
+        let status = match denied {
+            true => tonic::Status::permission_denied(reason),
+            false if is_stale(reason) => tonic::Status::unauthenticated(reason),
+            false => tonic::Status::unavailable(reason),
+        };
+        let (_, error) = self.session.judge(&format!("watch {key}"), etcd_client::Error::GRpcStatus(status));
+        if (denied || is_stale(reason)) && range.refused_first() {
+            return Some(End::Token(error));
+        }
+        self.hub.finish(id, Some(error));
+        None
+    }
+}
+
+fn is_compacted(response: &PbWatchResponse) -> bool {
+    response.compact_revision > 0 || response.cancel_reason.contains("compacted")
+}
+
+fn size_of(event: &PbEvent) -> usize {
+    event.kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len())
+}
+
+/// A key, what it holds now, and since which revision. `None` of an event of a kind that is not known here.
+fn change(event: PbEvent) -> Option<(Vec<u8>, Option<Stored>, i64)> {
+    const PUT: i32 = 0;
+    const DELETE: i32 = 1;
+    let kv = event.kv?;
+    let revision = kv.mod_revision;
+    match event.r#type {
+        PUT => Some((kv.key, Some(Stored { value: kv.value, lease: kv.lease, revision }), revision)),
+        DELETE => Some((kv.key, None, revision)),
+        _ => None,
+    }
+}
