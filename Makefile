@@ -72,8 +72,16 @@ target/.npm-package: bindings-node/node_modules/.package-lock.json $(CORE) $(NOD
 	@cd bindings-node && npm run --silent build
 	@touch $@
 
+.PHONY: servers
+servers: | go-tools ## etcd and the fault proxy, for the tests (two minutes the first time)
+	@tests/servers/build.sh
+
+.PHONY: servers-path
+servers-path: ## Where they are
+	@tests/servers/build.sh --path
+
 .PHONY: setup
-setup: $(BIN)/.package target/.npm-package target/.c-library ## Everything that the other targets need, in every language
+setup: $(BIN)/.package target/.npm-package target/.c-library servers ## Everything that the other targets need, in every language
 
 # --- What to look at -------------------------------------------------------------------------------------------------
 
