@@ -5,7 +5,8 @@ from __future__ import annotations
 from .cluster import Cluster
 from .etcd import Etcd, Options
 from .gateway import Refused, Unreachable
+from .proxy import Proxy, Toxiproxy
 from .process import StartFailed
 from .store import Entry, Store
 
-__all__ = ["Cluster", "Entry", "Etcd", "Options", "Refused", "StartFailed", "Store", "Unreachable"]
+__all__ = ["Cluster", "Entry", "Etcd", "Options", "Proxy", "Refused", "StartFailed", "Store", "Toxiproxy", "Unreachable"]

@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode
 from . import ports
 from .etcd import Etcd, Options
 from .gateway import Gateway
-from .process import StartFailed
+from .process import Process, StartFailed
+from .proxy import Proxy, Toxiproxy
 from .store import Store
 from .warden import warden
 
@@ -20,18 +21,25 @@ USERS = {"root": "everything", "app": "read and write /services/", "reader": "re
 
 
 class Cluster:
-    """Started when this returns. `close`, or `with`, ends it."""
+    """Started when this returns. `close`, or `with`, ends it. With `proxied` each member has a proxy in front of it,
+    in `proxies`, and `endpoints` and `url` go through those; `store` never does.
+    """
 
-    def __init__(self, nodes: int = 1, *, options: Options | None = None, users: bool = False) -> None:
+    def __init__(
+        self, nodes: int = 1, *, options: Options | None = None, users: bool = False, proxied: bool = False
+    ) -> None:
         self.options = options or Options()
         self.users = users
         self.folder = Path(tempfile.mkdtemp(prefix="callsheet-etcd-"))
         warden.guard(self.folder)
         self.members: list[Etcd] = []
         self.store = Store(self._gateways)
+        self._toxiproxy: Toxiproxy | None = None
         self._formed = 0
         try:
             self._start_on_free_ports(nodes)
+            if proxied:
+                self._toxiproxy = Toxiproxy([member.endpoint for member in self.members], self.folder)
             self._add_users()
         except BaseException:
             self.close()
@@ -46,17 +54,28 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        for member in self.members:
-            member.kill()
+        for process in self.processes:
+            process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         warden.release(self.folder)
 
     # --- Where it is --------------------------------------------------------------------------------------------
 
     @property
+    def processes(self) -> list[Process]:
+        """All that runs for it."""
+        proxy = [self._toxiproxy.process] if self._toxiproxy else []
+        return [*(member.process for member in self.members), *proxy]
+
+    @property
+    def proxies(self) -> list[Proxy]:
+        """In the order of the members; none unless `proxied`."""
+        return self._toxiproxy.proxies if self._toxiproxy else []
+
+    @property
     def endpoints(self) -> list[str]:
-        """host:port of each member."""
-        return [member.endpoint for member in self.members]
+        """host:port of each member, or of the proxy in front of it."""
+        return [server.endpoint for server in self.proxies or self.members]
 
     @property
     def url(self) -> str:
@@ -64,7 +83,7 @@ class Cluster:
         return self.url_of(self.endpoints)
 
     def url_of(self, endpoints: list[str], *, user: str | None = None, path: str = "", **query: str) -> str:
-        """Of these endpoints, such as those of proxies; `query` goes over what `url` has."""
+        """Of some endpoints, as another user (an empty one is nobody); `query` goes over what `url` has."""
         options: dict[str, str] = {}
         certificates = self.options.certificates
         if certificates:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from . import binaries
-from .process import Process, StartFailed
+from .process import Process
 
 if TYPE_CHECKING:
     from .certificates import Certificates
@@ -70,8 +70,7 @@ class Etcd:
             *("--initial-cluster", ",".join(f"{peer.name}={peer.peer}" for peer in peers)),
             *("--initial-cluster-token", token),
             *("--logger", "zap", "--log-level", "warn"),
-            # What is tested is callsheet, on disks that survive the tests, with passwords that nobody wants.
-            *("--unsafe-no-fsync", "--bcrypt-cost", "4"),
+            *("--bcrypt-cost", "4"),
             *self._flags(),
         ]
         self._process = Process(f"etcd {self.name}", command, self._folder / f"{self.name}.log")
@@ -153,12 +152,19 @@ class Etcd:
     def _flags(self) -> list[str]:
         options = self._options
         flags = list(options.flags)
+        if options.version == "new":
+            # 3.4 with it would not even write, and lose everything when it is stopped.
+            flags += ["--unsafe-no-fsync"]
         if options.certificates:
             # One file with both, so that a rotation is one rename.
             server = str(options.certificates.server)
             flags += ["--cert-file", server, "--key-file", server]
             flags += ["--trusted-ca-file", str(options.certificates.ca)] if options.client_certificates else []
             flags += ["--client-cert-auth"] if options.client_certificates else []
+            if options.version == "new":
+                # What its gateway shows to itself; else the server's, which may be a bad one.
+                own = str(options.certificates.own)
+                flags += ["--client-cert-file", own, "--client-key-file", own]
         if options.auth_token == "jwt":
             flags += ["--auth-token", self._jwt()]
         elif options.auth_token_ttl is not None:
@@ -184,6 +190,3 @@ class Etcd:
             return answer.status, answer.read().decode()
         finally:
             connection.close()
-
-
-__all__ = ["Etcd", "Options", "StartFailed"]

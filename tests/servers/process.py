@@ -83,8 +83,9 @@ class Process:
         self.paused = False
 
     def tail(self, lines: int = 20) -> str:
-        """The end of the log, since the last start."""
-        return "\n".join(self._logged().splitlines()[-lines:])
+        """The end of the log since the last start, without what a fixture's own questions left there."""
+        said = [line for line in self._logged().splitlines() if "/health" not in line]
+        return "\n".join(said[-lines:])
 
     def start_failed(self, why: str) -> StartFailed:
         return StartFailed(f"{self.name} {why}; the end of its log:\n{self.tail()}")
