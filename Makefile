@@ -107,7 +107,7 @@ bench: setup | go-tools ## callsheet beside its floors, measured in one run
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-node test-c test-go test-conformance test-demo ## Everything
+test: lint test-rust test-python test-node test-c test-go test-servers test-conformance test-demo ## Everything
 
 .PHONY: test-rust
 test-rust: | tools ## The core, its command line, and conformance in Rust
@@ -133,6 +133,10 @@ test-go: target/.c-library | go-tools ## The Go package
 	@cd bindings-c/go && GODEBUG=cgocheck=1 go test -count=1 -run 'Example|Picker|Lookup|Watch' .
 	@cd bindings-c/go/internal/beside && go test -count=1 .
 
+.PHONY: test-servers
+test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hurt them
+	@$(BIN)/python -m pytest --quiet --timeout 120 tests/servers/tests
+
 .PHONY: test-conformance
 test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix
 	@$(BIN)/python -m pytest --quiet tests/conformance/engine
@@ -148,7 +152,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers bindings-c/tests
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
 	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go demo); \

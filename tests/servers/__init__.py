@@ -5,8 +5,19 @@ from __future__ import annotations
 from .cluster import Cluster
 from .etcd import Etcd, Options
 from .gateway import Refused, Unreachable
-from .proxy import Proxy, Toxiproxy
 from .process import StartFailed
+from .proxy import Proxy, Toxiproxy
 from .store import Entry, Store
 
-__all__ = ["Cluster", "Entry", "Etcd", "Options", "Proxy", "Refused", "StartFailed", "Store", "Toxiproxy", "Unreachable"]
+__all__ = [
+    "Cluster",
+    "Entry",
+    "Etcd",
+    "Options",
+    "Proxy",
+    "Refused",
+    "StartFailed",
+    "Store",
+    "Toxiproxy",
+    "Unreachable",
+]

@@ -17,7 +17,12 @@ from .store import Store
 from .warden import warden
 
 # Whom `users=True` makes, each with its own name as password, and what they may do.
-USERS = {"root": "everything", "app": "read and write /services/", "reader": "read /services/", "none": "nothing"}
+USERS = {
+    "root": "everything",
+    "app": "read and write /services/",
+    "reader": "read /services/",
+    "none": "nothing",
+}
 
 
 class Cluster:
@@ -96,6 +101,13 @@ class Cluster:
         asked = f"?{urlencode(options, safe='/')}" if options else ""
         return f"{'etcds' if certificates else 'etcd'}://{login}{','.join(endpoints)}{path}{asked}"
 
+    def store_of(self, user: str) -> Store:
+        """What the store is to one of the `USERS`, or to nobody when empty."""
+        store = Store(self._gateways)
+        if user:
+            store.login(user, user)
+        return store
+
     # --- What is done to all; to one by `members[0].kill()` and its like -----------------------------------------
 
     def start(self) -> None:
@@ -149,22 +161,22 @@ class Cluster:
 
     # --- Steps --------------------------------------------------------------------------------------------------
 
-    def _start_on_free_ports(self, nodes: int) -> None:
-        for attempt in range(5):
-            found = ports.free(3 * nodes)
-            self.members = [
-                Etcd(f"m{at}", found[3 * at : 3 * at + 3], self.folder, self.options) for at in range(nodes)
-            ]
-            self._form()
-            try:
-                return self.start()
-            except StartFailed:
-                taken = any(member.process.port_was_taken for member in self.members)
-                if not taken or attempt == 4:
-                    raise
+    def _start_on_free_ports(self, nodes: int, attempts: int = 5) -> None:
+        found = ports.free(3 * nodes)
+        self.members = [
+            Etcd(f"m{at}", found[3 * at : 3 * at + 3], self.folder, self.options) for at in range(nodes)
+        ]
+        self._form()
+        try:
+            self.start()
+        except StartFailed:
+            taken = any(member.process.port_was_taken for member in self.members)
+            if not taken or attempts == 1:
+                raise
+            self.kill()
             for member in self.members:
-                member.kill()
                 member.forget()
+            self._start_on_free_ports(nodes, attempts - 1)
 
     def _form(self, *, new_id: bool = False) -> None:
         self._formed += new_id

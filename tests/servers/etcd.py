@@ -144,7 +144,9 @@ class Etcd:
     def calls(self, method: str) -> int:
         """How many requests or streams of a gRPC method were begun: `Authenticate`, `LeaseKeepAlive`, `Watch` …"""
         wanted = f'grpc_method="{method}"'
-        started = (v for k, v in self.metrics().items() if k.startswith("grpc_server_started_total{") and wanted in k)
+        started = (
+            v for k, v in self.metrics().items() if k.startswith("grpc_server_started_total{") and wanted in k
+        )
         return int(sum(started))
 
     # --- Steps --------------------------------------------------------------------------------------------------
@@ -159,7 +161,9 @@ class Etcd:
             # One file with both, so that a rotation is one rename.
             server = str(options.certificates.server)
             flags += ["--cert-file", server, "--key-file", server]
-            flags += ["--trusted-ca-file", str(options.certificates.ca)] if options.client_certificates else []
+            flags += (
+                ["--trusted-ca-file", str(options.certificates.ca)] if options.client_certificates else []
+            )
             flags += ["--client-cert-auth"] if options.client_certificates else []
             if options.version == "new":
                 # What its gateway shows to itself; else the server's, which may be a bad one.

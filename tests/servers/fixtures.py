@@ -16,6 +16,8 @@ from .cluster import Cluster
 if TYPE_CHECKING:
     from .certificates import Certificates
 
+NewCluster = Callable[..., Cluster]
+
 _running: list[Cluster] = []
 
 
@@ -38,7 +40,7 @@ def etcd(_etcd_of_session: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def new_cluster() -> Iterator[Callable[..., Cluster]]:
+def new_cluster() -> Iterator[NewCluster]:
     """Starts clusters of the test's own, with the arguments of `Cluster`; they end with the test."""
     with ExitStack() as clusters:
 

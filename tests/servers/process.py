@@ -20,7 +20,7 @@ class StartFailed(Exception):
 class Process:
     """Not started yet; may be started again after each end, with the same command and log."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[object], log: Path) -> None:
         self.name = name
         self.command = [str(word) for word in command]
         self.log = log

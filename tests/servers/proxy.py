@@ -23,7 +23,12 @@ class Proxy:
     def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
         self._process = process
         self._path = f"/proxies/{name}"
-        proxy = {"name": name, "listen": f"127.0.0.1:{ports.free(1)[0]}", "upstream": upstream, "enabled": True}
+        proxy = {
+            "name": name,
+            "listen": f"127.0.0.1:{ports.free(1)[0]}",
+            "upstream": upstream,
+            "enabled": True,
+        }
         self.endpoint = str(process.call("POST", "/proxies", proxy)["listen"])
         self.upstream = upstream
 
@@ -65,8 +70,23 @@ class Proxy:
     def slice(self, size: int = 16, *, delay: float = 0) -> None:
         """Answers come in pieces of about so many bytes, `delay` seconds apart."""
         self._add(
-            "slicer", ("downstream",), average_size=size, size_variation=size // 2, delay=int(delay * 1_000_000)
+            "slicer",
+            ("downstream",),
+            average_size=size,
+            size_variation=size // 2,
+            delay=int(delay * 1_000_000),
         )
+
+    def _listen(self, name: str, attempts: int) -> str:
+        endpoint = f"127.0.0.1:{ports.free(1)[0]}"
+        proxy = {"name": name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
+        try:
+            self._process.call("POST", "/proxies", proxy)
+        except RuntimeError as error:
+            if "address already in use" not in str(error) or attempts == 1:
+                raise
+            return self._listen(name, attempts - 1)
+        return endpoint
 
     def _add(self, kind: str, streams: Sequence[Stream], **attributes: int) -> None:
         for stream in streams:

@@ -63,7 +63,10 @@ class Store:
     ) -> int:
         """All in one revision, which it returns. etcd takes 128 operations."""
         operations = [
-            *({"request_put": {"key": _text(k), "value": _text(v), "lease": str(lease)}} for k, v in puts.items()),
+            *(
+                {"request_put": {"key": _text(k), "value": _text(v), "lease": str(lease)}}
+                for k, v in puts.items()
+            ),
             *({"request_delete_range": {"key": _text(key)}} for key in deletes),
         ]
         return _revision(self.call("kv/txn", {"success": operations}))
@@ -101,11 +104,12 @@ class Store:
     # --- Upkeep -------------------------------------------------------------------------------------------------
 
     def alarms(self) -> list[str]:
-        return [str(alarm["alarm"]) for alarm in self.call("maintenance/alarm", {"action": "GET"}).get("alarms", [])]
+        return [str(alarm["alarm"]) for alarm in self._alarms()]
 
     def disarm(self) -> None:
-        """End the alarm of a full database; it comes back unless something was freed (`compact`, `defragment`)."""
-        self.call("maintenance/alarm", {"action": "DEACTIVATE", "alarm": "NOSPACE"})
+        """End the alarms; that of a full database returns unless space was freed (`compact`, `defragment`)."""
+        for alarm in self._alarms():
+            self.call("maintenance/alarm", {"action": "DEACTIVATE", **alarm})
 
     def defragment(self) -> None:
         """Give back what was compacted, on each member that serves."""
@@ -180,8 +184,13 @@ class Store:
         if self._user is not None and self._token is None:
             name, password = self._user
             self.logins += 1
-            self._token = str(gateway.call("auth/authenticate", {"name": name, "password": password})["token"])
+            self._token = str(
+                gateway.call("auth/authenticate", {"name": name, "password": password})["token"]
+            )
         return self._token
+
+    def _alarms(self) -> list[dict[str, Any]]:
+        return list(self.call("maintenance/alarm", {"action": "GET"}).get("alarms", []))
 
     def _range(self, body: dict[str, Any]) -> dict[str, Entry]:
         found = {}

@@ -4,6 +4,7 @@ then kills the servers that are left and removes their folders. (PR_SET_PDEATHSI
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ class Warden:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         os.register_at_fork(after_in_child=self._forked)
+        atexit.register(self._close)
 
     def guard(self, what: int | Path) -> None:
         """From now on, a process or a folder is to go when this process goes."""
@@ -34,10 +36,16 @@ class Warden:
             if self._child is None:
                 # A session of its own: Ctrl-C is for the tests, and must not take the warden first.
                 command = [sys.executable, "-I", "-S", __file__]
-                self._child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+                self._child = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+                )
             assert self._child.stdin is not None
             self._child.stdin.write(line.encode())
             self._child.stdin.flush()
+
+    def _close(self) -> None:
+        if self._child is not None:
+            self._child.communicate()
 
     def _forked(self) -> None:
         # Or the pipe would stay open as long as the fork lives.
