@@ -10,7 +10,7 @@ from typing import Any
 
 from .gateway import UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
 
-DEADLINE = 10.0
+DEADLINE = 20.0
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,13 @@ class Store:
         return list(self.call("cluster/member/list", {})["members"])
 
     def leader(self) -> str:
-        """The name of the member that leads."""
-        leader = self.call("maintenance/status", {}).get("leader", "0")
-        return next((str(m["name"]) for m in self.members() if m["ID"] == leader), "")
+        """The name of the member that leads; waits while there is none."""
+        until = time.monotonic() + DEADLINE
+        while (leader := self.call("maintenance/status", {}).get("leader", "0")) == "0":
+            if time.monotonic() > until:
+                raise Unreachable("no member leads")
+            time.sleep(0.02)
+        return next(str(member["name"]) for member in self.members() if member["ID"] == leader)
 
     def cluster_id(self) -> str:
         return str(self.call("maintenance/status", {})["header"]["cluster_id"])
@@ -154,11 +158,13 @@ class Store:
         may happen twice.
         """
         until = time.monotonic() + DEADLINE
+        # What was sent to a leader that is gone is never answered, so the first tries are short.
+        timeout = 2.0
         while True:
             failed: Exception = Unreachable("no member serves")
             for gateway in self._gateways():
                 try:
-                    return self._try(gateway, path, body, 5)
+                    return self._try(gateway, path, body, timeout)
                 except Unreachable as error:
                     failed = error
                 except Refused as error:
@@ -167,6 +173,7 @@ class Store:
                     failed = error
             if time.monotonic() > until:
                 raise failed
+            timeout = min(2 * timeout, 10)
             time.sleep(0.02)
 
     def _try(self, gateway: Gateway, path: str, body: dict[str, Any], timeout: float) -> dict[str, Any]:

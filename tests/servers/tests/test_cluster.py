@@ -12,10 +12,13 @@ from servers.fixtures import NewCluster
 from servers.gateway import Gateway
 from servers.waiting import until
 
+# So that elections don't take seconds.
+QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
+
 
 @pytest.mark.parametrize("version", ["new", "old"])
 def test_a_node_is_stopped_killed_and_wiped(version: Version, new_cluster: NewCluster) -> None:
-    etcd = new_cluster(options=Options(version=version))
+    etcd = new_cluster(options=Options(version=version, flags=QUICK))
     store, endpoints, first_id = etcd.store, etcd.endpoints, etcd.store.cluster_id()
     revision = store.put("a", "1")
     etcd.restart()
@@ -34,7 +37,7 @@ def test_a_node_is_stopped_killed_and_wiped(version: Version, new_cluster: NewCl
 
 
 def test_three_nodes_answer_while_one_is_paused_or_killed(new_cluster: NewCluster) -> None:
-    etcd = new_cluster(3)
+    etcd = new_cluster(3, options=Options(flags=QUICK))
     assert len(etcd.endpoints) == len(etcd.store.members()) == 3
     leader = etcd.members[etcd.leader]
     leader.pause()
@@ -53,7 +56,7 @@ def test_three_nodes_answer_while_one_is_paused_or_killed(new_cluster: NewCluste
 
 
 def test_without_a_majority_nobody_is_healthy(new_cluster: NewCluster) -> None:
-    etcd = new_cluster(3)
+    etcd = new_cluster(3, options=Options(flags=QUICK))
     for member in etcd.members[:2]:
         member.kill()
     until(lambda: not etcd.members[2].healthy)
