@@ -2,6 +2,7 @@
 # Builds the servers of the tests from their Go modules into the cache, once per version: `build.sh`.
 # `build.sh --path` builds nothing and prints the folder that holds them.
 set -euo pipefail
+export LC_ALL=C # or the order of files, and so the digest, were the user's
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # Keyed by what is built and how, so that checkouts share a folder and a new version gets one of its own.
@@ -15,9 +16,6 @@ if [ "${1:-}" = --path ]; then
     exit
 fi
 
-partial=
-trap 'rm -f "$partial"' EXIT
-
 # build MODULE PACKAGE BINARY [VALUE]: one static binary, renamed into place whole, so that two builds never meet.
 build() {
     local binary=$folder/$3
@@ -26,7 +24,10 @@ build() {
     echo "building $3 for the tests (once) ..."
     mkdir -p "$(dirname "$binary")"
     partial=$(mktemp "$binary.XXXXXX")
-    CGO_ENABLED=0 GOWORK=off go build -C "modules/$1" -trimpath -ldflags "-s -w ${4:+-X $4}" -o "$partial" "$2"
+    trap 'rm -f "$partial" "$partial.log"' EXIT
+    CGO_ENABLED=0 GOWORK=off go build -C "modules/$1" -trimpath -ldflags "-s -w ${4:+-X $4}" -o "$partial" "$2" \
+        2>"$partial.log" || { cat "$partial.log" >&2; exit 1; }
+    rm "$partial.log"
     chmod 755 "$partial"
     mv "$partial" "$binary"
 }
