@@ -58,7 +58,7 @@ $(BIN)/.package: $(BIN)/.tools $(CORE) $(PYTHON_SOURCES)
 	@$(PIP) --no-deps --force-reinstall target/wheels/*.whl
 	@touch $@
 
-target/.c-library: $(CORE) $(C_SOURCES) | tools
+target/.c-library: $(BIN)/.tools $(CORE) $(C_SOURCES)
 	@echo "building the C library ..."
 	@bindings-c/build.sh
 	@touch $@
@@ -67,13 +67,21 @@ bindings-node/node_modules/.package-lock.json: bindings-node/package-lock.json |
 	@cd bindings-node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-target/.npm-package: bindings-node/node_modules/.package-lock.json $(CORE) $(NODE_SOURCES) | tools
+target/.npm-package: bindings-node/node_modules/.package-lock.json $(BIN)/.tools $(CORE) $(NODE_SOURCES)
 	@echo "building the npm package ..."
 	@cd bindings-node && npm run --silent build
 	@touch $@
 
+.PHONY: servers
+servers: | go-tools ## etcd and the fault proxy, for the tests (two minutes the first time)
+	@tests/servers/build.sh
+
+.PHONY: servers-path
+servers-path: ## Where they are
+	@tests/servers/build.sh --path
+
 .PHONY: setup
-setup: $(BIN)/.package target/.npm-package target/.c-library ## Everything that the other targets need, in every language
+setup: $(BIN)/.package target/.npm-package target/.c-library servers ## Everything that the other targets need, in every language
 
 # --- What to look at -------------------------------------------------------------------------------------------------
 
@@ -99,10 +107,10 @@ bench: setup | go-tools ## callsheet beside its floors, measured in one run
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-node test-c test-go test-conformance test-demo ## Everything
+test: lint test-rust test-python test-node test-c test-go test-servers test-conformance test-demo ## Everything
 
 .PHONY: test-rust
-test-rust: | tools ## The core, its command line, and conformance in Rust
+test-rust: $(BIN)/.tools ## The core, its command line, and conformance in Rust
 	@mkdir -p target/conformance && rm -f target/conformance/rust.jsonl
 	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-node \
 		--exclude callsheet-bench --all-features
@@ -125,6 +133,10 @@ test-go: target/.c-library | go-tools ## The Go package
 	@cd bindings-c/go && GODEBUG=cgocheck=1 go test -count=1 -run 'Example|Picker|Lookup|Watch' .
 	@cd bindings-c/go/internal/beside && go test -count=1 .
 
+.PHONY: test-servers
+test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hurt them
+	@$(BIN)/python -m pytest --quiet --timeout 120 tests/servers/tests
+
 .PHONY: test-conformance
 test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix
 	@$(BIN)/python -m pytest --quiet tests/conformance/engine
@@ -140,7 +152,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers bindings-c/tests
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
 	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go demo); \

@@ -1,0 +1,23 @@
+"""Real registries and the fault proxy, started, hurt and stopped by tests in every language."""
+
+from __future__ import annotations
+
+from .cluster import Cluster
+from .etcd import Etcd, Options
+from .gateway import Refused, Unreachable
+from .process import StartFailed
+from .proxy import Proxy, Toxiproxy
+from .store import Entry, Store
+
+__all__ = [
+    "Cluster",
+    "Entry",
+    "Etcd",
+    "Options",
+    "Proxy",
+    "Refused",
+    "StartFailed",
+    "Store",
+    "Toxiproxy",
+    "Unreachable",
+]

@@ -1,0 +1,32 @@
+"""Free ports of the loopback, below those that the system hands out itself."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+# A client that tries a stopped server's port again and again would else meet itself one day (TCP's simultaneous
+# open), or an outgoing connection would take the port before the server is back.
+LOWEST, HIGHEST = 10_000, 32_000
+
+
+def free(count: int) -> list[int]:
+    """Ports that nobody listens on now. Another process may be quicker: who uses them tries again with others."""
+    found: list[int] = []
+    for _ in range(1000):
+        port = random.randint(LOWEST, HIGHEST)
+        if port not in found and _is_free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,143 @@
+"""toxiproxy: TCP proxies before servers, which delay, swallow, cut and refuse on command."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from . import binaries, ports
+from .process import Process
+
+START_DEADLINE = 20.0
+Stream = Literal["upstream", "downstream"]
+BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
+
+
+class Proxy:
+    """In front of one server; `endpoint` is host:port. Made by `Toxiproxy`."""
+
+    def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
+        self._process = process
+        self._path = f"/proxies/{name}"
+        proxy = {
+            "name": name,
+            "listen": f"127.0.0.1:{ports.free(1)[0]}",
+            "upstream": upstream,
+            "enabled": True,
+        }
+        self.endpoint = str(process.call("POST", "/proxies", proxy)["listen"])
+        self.upstream = upstream
+
+    def disable(self) -> None:
+        """Cut all connections and refuse new ones."""
+        self._process.call("POST", self._path, {"enabled": False})
+
+    def enable(self) -> None:
+        self._process.call("POST", self._path, {"enabled": True})
+
+    def cut(self) -> None:
+        """Cut all connections now; new ones are welcome."""
+        self.disable()
+        self.enable()
+
+    def heal(self) -> None:
+        """As if nothing had ever been done to it. Connections that were swallowed end."""
+        for toxic in self._process.call("GET", self._path)["toxics"]:
+            self._process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
+        self.enable()
+
+    # --- What goes on until `heal`, for open and new connections ------------------------------------------------
+
+    def latency(self, seconds: float, *, jitter: float = 0) -> None:
+        """On what the server answers."""
+        self._add("latency", ("downstream",), latency=int(seconds * 1000), jitter=int(jitter * 1000))
+
+    def blackhole(self, *, streams: Sequence[Stream] = BOTH) -> None:
+        """Connections open and stay open, and nothing arrives; in one direction only if asked."""
+        self._add("timeout", streams, timeout=0)
+
+    def reset(self, after: float = 0) -> None:
+        """New connections end with a TCP reset at the first bytes of an answer, open ones end there without one."""
+        self._add("reset_peer", ("downstream",), timeout=int(after * 1000))
+
+    def bandwidth(self, kilobytes_per_second: int) -> None:
+        self._add("bandwidth", ("downstream",), rate=kilobytes_per_second)
+
+    def slice(self, size: int = 16, *, delay: float = 0) -> None:
+        """Answers come in pieces of about so many bytes, `delay` seconds apart."""
+        self._add(
+            "slicer",
+            ("downstream",),
+            average_size=size,
+            size_variation=size // 2,
+            delay=int(delay * 1_000_000),
+        )
+
+    def _listen(self, name: str, attempts: int) -> str:
+        endpoint = f"127.0.0.1:{ports.free(1)[0]}"
+        proxy = {"name": name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
+        try:
+            self._process.call("POST", "/proxies", proxy)
+        except RuntimeError as error:
+            if "address already in use" not in str(error) or attempts == 1:
+                raise
+            return self._listen(name, attempts - 1)
+        return endpoint
+
+    def _add(self, kind: str, streams: Sequence[Stream], **attributes: int) -> None:
+        for stream in streams:
+            toxic = {"type": kind, "name": f"{kind}-{stream}", "stream": stream, "attributes": attributes}
+            self._process.call("POST", f"{self._path}/toxics", toxic)
+
+
+class Toxiproxy:
+    """One process with a proxy for each of `upstreams` (host:port). Started when this returns."""
+
+    def __init__(self, upstreams: Sequence[str], folder: Path) -> None:
+        for attempt in range(5):
+            port = ports.free(1)[0]
+            self._address = f"127.0.0.1:{port}"
+            command = [binaries.toxiproxy(), "-host", "127.0.0.1", "-port", str(port)]
+            self.process = Process("toxiproxy", command, folder / "toxiproxy.log")
+            self.process.start()
+            if self._answers():
+                break
+            if attempt == 4 or not self.process.port_was_taken:
+                failed = self.process.start_failed("did not answer")
+                self.process.kill()
+                raise failed
+        self.proxies = [Proxy(self, f"p{at}", upstream) for at, upstream in enumerate(upstreams)]
+
+    @property
+    def endpoints(self) -> list[str]:
+        return [proxy.endpoint for proxy in self.proxies]
+
+    def close(self) -> None:
+        self.process.kill()
+
+    def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Of its HTTP interface; its client libraries are older than it is."""
+        connection = http.client.HTTPConnection(self._address, timeout=15)
+        try:
+            connection.request(verb, path, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            said = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= 300:
+            raise RuntimeError(f"toxiproxy: {verb} {path} {body}: {answer.status} {said.decode()}")
+        return dict(json.loads(said)) if said else {}
+
+    def _answers(self) -> bool:
+        until = time.monotonic() + START_DEADLINE
+        while self.process.running and time.monotonic() < until:
+            try:
+                self.call("GET", "/version")
+                return self.process.running
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.01)
+        return False
