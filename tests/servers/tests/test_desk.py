@@ -115,4 +115,4 @@ def test_everything_is_gone_when(end: str, desk: Desk) -> None:
     else:
         assert desk.process.stdin is not None
         desk.process.stdin.close()
-    until(lambda: gone(started), 30)
+    until(lambda: gone(started), 15)

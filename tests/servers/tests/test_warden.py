@@ -42,7 +42,7 @@ def test_they_do_not_live_on_with_a_fork() -> None:
         fork, server, folder = parent.stdout.readline().split()
         try:
             parent.kill()
-            until(lambda: not runs(int(server)) and not Path(folder).exists(), 30)
+            until(lambda: not runs(int(server)) and not Path(folder).exists(), 15)
             assert runs(int(fork))
         finally:
             subprocess.run(["kill", "-9", fork], check=True)
