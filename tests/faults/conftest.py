@@ -13,11 +13,17 @@ import callsheet
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from servers import Cluster, Options
 from servers.binaries import Version
+from servers.fixtures import NewCluster
+
+# So that the shortest lease is one second, and elections don't take seconds.
+QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 pytest_plugins = ["servers.fixtures"]
 
 Say = Callable[[str], None]
+NewEtcd = Callable[..., Cluster]
 
 
 @pytest.fixture(params=["new", "old"])
@@ -25,6 +31,24 @@ def version(request: pytest.FixtureRequest) -> Version:
     """Each of the two that are built."""
     version: Version = request.param
     return version
+
+
+@pytest.fixture
+def new_etcd(new_cluster: NewCluster) -> NewEtcd:
+    """Starts a cluster of the test's own; takes what `Cluster` takes, and what `Options` does."""
+
+    def start(
+        nodes: int = 1,
+        *,
+        users: bool = False,
+        proxied: bool = False,
+        flags: tuple[str, ...] = QUICK,
+        **options: object,
+    ) -> Cluster:
+        chosen = Options(flags=flags, **options)  # type: ignore[arg-type]
+        return new_cluster(nodes, options=chosen, users=users, proxied=proxied)
+
+    return start
 
 
 @pytest.fixture

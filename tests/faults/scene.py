@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable
 from types import TracebackType
 
 from invariants import at_work, left_behind, until_none
@@ -25,7 +26,18 @@ MEMORY = 8 << 20
 
 
 class Scene:
-    def __init__(self, etcd: Cluster, *, ttl: float = 10, url: str | None = None, timeout: float = 5) -> None:
+    """`url` is the registering client's, `watching_url` the other's; both are the cluster's own unless given."""
+
+    def __init__(
+        self,
+        etcd: Cluster,
+        *,
+        url: str | None = None,
+        watching_url: str | None = None,
+        ttl: float = 10,
+        timeout: float = 5,
+        empty_hold: float = 600,
+    ) -> None:
         self.etcd = etcd
         self.prefix = "/services/"
         self.registrations: list[callsheet.Registration] = []
@@ -36,7 +48,7 @@ class Scene:
         self._before = Footprint.now()
         self._steady: Footprint | None = None
         self.provider = callsheet.connect(url or etcd.url, ttl=ttl, timeout=timeout)
-        self.consumer = callsheet.connect(url or etcd.url, ttl=ttl, timeout=timeout)
+        self.consumer = callsheet.connect(watching_url or etcd.url, timeout=timeout, empty_hold=empty_hold)
         self._names: list[str] = []
         names = self.consumer.watch_services()
         self._reader = threading.Thread(target=self._read, args=(names,), daemon=True)
@@ -149,7 +161,9 @@ class Scene:
             self._names = listed
 
 
-NewScene = Callable[..., Scene]
+def lasting(seconds: float) -> None:
+    """For as long as a fault is to last. Nothing is hoped to have happened by the end of it."""
+    time.sleep(max(seconds, 0))
 
 
 def foreign_value(service: str, id: str) -> str:
