@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .cluster import Cluster
-from .etcd import Etcd, Options
+from .etcd import QUICK, Etcd, Options
 from .gateway import Refused, Unreachable
 from .process import StartFailed
 from .proxy import Proxy, Toxiproxy
 from .store import Entry, Store
 
 __all__ = [
+    "QUICK",
     "Cluster",
     "Entry",
     "Etcd",

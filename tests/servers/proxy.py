@@ -110,14 +110,15 @@ class Toxiproxy:
                 failed = self.process.start_failed("did not answer")
                 self.process.kill()
                 raise failed
-        self.proxies = [Proxy(self, f"p{at}", upstream) for at, upstream in enumerate(upstreams)]
+        try:
+            self.proxies = [Proxy(self, f"p{at}", upstream) for at, upstream in enumerate(upstreams)]
+        except BaseException:
+            self.process.kill()
+            raise
 
     @property
     def endpoints(self) -> list[str]:
         return [proxy.endpoint for proxy in self.proxies]
-
-    def close(self) -> None:
-        self.process.kill()
 
     def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of its HTTP interface; its client libraries are older than it is."""

@@ -100,6 +100,12 @@ impl Registry for EtcdRegistry {
     }
 
     async fn close(&self) {
+        self.let_go();
+    }
+}
+
+impl EtcdRegistry {
+    fn let_go(&self) {
         self.0.hub.close();
         self.0.leases.close();
         self.0.sessions.close();
@@ -108,7 +114,6 @@ impl Registry for EtcdRegistry {
 
 impl Drop for EtcdRegistry {
     fn drop(&mut self) {
-        self.0.hub.close();
-        self.0.sessions.close();
+        self.let_go();
     }
 }

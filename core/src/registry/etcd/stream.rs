@@ -27,8 +27,9 @@ const DEAD: Duration = Duration::from_secs(9);
 /// A stream is mended within this, or its readers are told. No server restarts this fast, so what is mended goes on in the
 /// same history.
 const MEND: Duration = Duration::from_millis(250);
-/// How long a stream without watchers is kept.
-const IDLE: Duration = Duration::from_secs(10);
+/// How long a stream without watchers is kept. Less than [`ASK`]: where nothing is watched, the server has no progress to
+/// tell of.
+const IDLE: Duration = Duration::from_secs(3);
 /// Requests that wait to be written. The server reads slowly while it sends, so more are no sign of trouble.
 const REQUESTS: usize = 64;
 
@@ -51,6 +52,20 @@ struct State {
     gone: Vec<i64>,
     task: Option<AbortHandle>,
     closed: bool,
+}
+
+/// Tells every reader when the task ends in a way that it should not.
+struct TellAll<'a>(&'a Hub);
+
+impl Drop for TellAll<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.finish_all(&Error::new(
+                Code::Internal,
+                "callsheet panicked while it watched; please report this",
+            ));
+        }
+    }
 }
 
 /// Why a stream ended.
@@ -151,6 +166,8 @@ impl Hub {
 
     /// Until nobody watches anything.
     async fn run(&self) {
+        // Readers never wait for a task that is no more.
+        let _told = TellAll(self);
         let mut mending: Option<Error> = None;
         loop {
             // A stream is opened by its first watcher.
