@@ -13,12 +13,9 @@ import callsheet
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from servers import Cluster, Options
+from servers import QUICK, Cluster, Options
 from servers.binaries import Version
 from servers.fixtures import NewCluster
-
-# So that the shortest lease is one second, and elections don't take seconds.
-QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 pytest_plugins = ["servers.fixtures"]
 

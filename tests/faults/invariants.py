@@ -103,12 +103,12 @@ def _watched(scene: Scene, stored: dict[str, Entry]) -> list[str]:
 
 
 def _leases(scene: Scene, stored: dict[str, Entry]) -> list[str]:
-    """No lease without a key, and one for each TTL that the registrations have."""
-    used = {entry.lease for key, entry in stored.items() if key not in scene.placed | scene.garbage}
-    known = used | {entry.lease for entry in stored.values()}
-    wrong = [f"lease {lease} has no key" for lease in scene.etcd.store.leases() if lease not in known]
-    if len(used) > 1:
-        wrong.append(f"{len(used)} leases where one would do")
+    """No lease without a key, and one for all registrations, whose TTL is the same."""
+    held = {entry.lease for entry in stored.values()}
+    wrong = [f"lease {lease} has no key" for lease in scene.etcd.store.leases() if lease not in held]
+    ours = {entry.lease for key, entry in stored.items() if key not in scene.placed | scene.garbage}
+    if len(ours) > 1:
+        wrong.append(f"{len(ours)} leases where one would do")
     return wrong
 
 
