@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .gateway import UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
+from .gateway import LATE, UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
 
 DEADLINE = 20.0
 
@@ -168,7 +168,7 @@ class Store:
                 except Unreachable as error:
                     failed = error
                 except Refused as error:
-                    if error.code != UNAVAILABLE:
+                    if error.code != UNAVAILABLE and LATE not in error.message:
                         raise
                     failed = error
             if time.monotonic() > until:
