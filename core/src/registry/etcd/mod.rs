@@ -12,6 +12,7 @@ mod session;
 mod sessions;
 mod stream;
 mod watcher;
+mod wire;
 
 use std::sync::Arc;
 
