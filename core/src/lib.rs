@@ -42,11 +42,13 @@ pub mod blocking;
 mod builder;
 mod cache;
 mod callbacks;
+#[cfg(feature = "etcd")]
+mod certificate;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
 // memory: keeps instances as they are.
-#[cfg(any(feature = "local", test))]
+#[cfg(any(feature = "etcd", feature = "local", test))]
 mod codec;
 mod config;
 #[cfg(unix)]

@@ -180,11 +180,10 @@ fn bare(name: &str) -> &str {
 
 /// A time for a person: in days, or in hours where it is less than two.
 pub(crate) fn span(seconds: u64) -> String {
-    const HOUR: u64 = 3600;
-    match seconds {
-        ..HOUR => format!("{} minutes", seconds / 60),
-        ..172_800 => format!("{} hours", seconds / HOUR),
-        _ => format!("{} days", seconds / (24 * HOUR)),
+    match seconds / 3600 {
+        0 => format!("{} minutes", seconds / 60),
+        hours @ 1..48 => format!("{hours} hours"),
+        hours => format!("{} days", hours / 24),
     }
 }
 

@@ -121,6 +121,11 @@ fn of_status(asked: &Asked<'_>, status: tonic::Status) -> (Remedy, Error) {
             let why = "its cluster has no leader: start its members until more than half of them run and reach one another";
             (Remedy::Elsewhere, said(Code::Unavailable, why))
         }
+        _ if text.contains("learner") => {
+            let why = "it is a learner, which serves nobody yet: promote it with `etcdctl member promote`, or take it out of \
+                       the URL";
+            (Remedy::Elsewhere, said(Code::Unavailable, why))
+        }
         _ => (Remedy::Elsewhere, said(Code::Unavailable, "it can't answer now")),
     }
 }
@@ -261,6 +266,10 @@ mod tests {
             (Grpc::Unavailable, "etcdserver: no leader"),
             (Grpc::Unavailable, "etcdserver: request timed out"),
             (Grpc::DeadlineExceeded, "context deadline exceeded"),
+            (Grpc::Unavailable, "etcdserver: rpc not supported for learner"),
+            (Grpc::DataLoss, "etcdserver: corrupt cluster"),
+            (Grpc::Unavailable, "grpc-status header missing, mapped from HTTP status code 503"),
+            (Grpc::Unimplemented, "grpc-status header missing, mapped from HTTP status code 404"),
             (Grpc::Unknown, "raft: stopped"),
         ] {
             assert_eq!(judged(code, text).0, Remedy::Elsewhere, "{text}");

@@ -26,6 +26,8 @@ pub(super) struct Session {
     prefix: String,
     credentials: Option<(String, Secret)>,
     broken: watch::Sender<bool>,
+    /// Whether it asks users who they are; known where a user was given.
+    pub(super) users: bool,
     /// Tokens so far. Whoever is refused says which one was.
     tokens: AtomicU64,
     refreshing: Mutex<Option<(Instant, Error)>>,
@@ -55,13 +57,14 @@ impl Session {
             let why = Error::new(Code::Unavailable, "the connection can't be used").with_cause(error);
             Unusable { what: CONNECT, why }
         })?;
-        let session = Session {
+        let mut session = Session {
             wire,
             client,
             source,
             prefix: remote.prefix.clone(),
             credentials: remote.credentials.clone(),
             broken: watch::Sender::new(false),
+            users: false,
             tokens: AtomicU64::new(0),
             refreshing: Mutex::default(),
             limit,
@@ -69,7 +72,7 @@ impl Session {
         };
         let late = "it took the connection but gave no answer within {}: it hangs, or does not reach enough of the other \
                     members";
-        until.keep(late, session.log_in()).await.map_err(unusable(LOG_IN))?;
+        session.users = until.keep(late, session.log_in()).await.map_err(unusable(LOG_IN))?;
         until.keep(late, session.probe()).await.map_err(unusable(CONNECT))?;
         Ok(Arc::new(session))
     }
@@ -105,14 +108,14 @@ impl Session {
         }
     }
 
-    /// The caller says what could not be done.
-    async fn log_in(&self) -> Result<()> {
-        let Some((name, password)) = &self.credentials else { return Ok(()) };
+    /// Whether there are users at all. The caller says what could not be done.
+    async fn log_in(&self) -> Result<bool> {
+        let Some((name, password)) = &self.credentials else { return Ok(false) };
         let user = Some((name.clone(), password.reveal().to_owned()));
         match self.client.clone().update_user(user).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             // As etcdctl does: a password that nobody asks for does no harm.
-            Err(error) if without_auth(&error) => Ok(()),
+            Err(error) if without_auth(&error) => Ok(false),
             Err(error) => Err(judge(&self.asked(LOG_IN), error).1),
         }
     }
@@ -148,7 +151,7 @@ impl Session {
             Err(_) => Err(self.late(LOG_IN, self.limit)),
         };
         match logged_in {
-            Ok(()) => {
+            Ok(_) => {
                 *failed = None;
                 self.tokens.fetch_add(1, Ordering::Release);
                 Ok(())
