@@ -40,7 +40,7 @@ struct Seen {
 pub(super) async fn of(etcd: &Etcd) -> Vec<Finding> {
     let remote = &etcd.sessions.remote;
     // Less than what the caller waits, or nothing at all is told.
-    let until = Instant::now() + etcd.sessions.limit * 9 / 5;
+    let until = Instant::now() + etcd.sessions.limit * 2;
     let looked = endpoints(etcd, until).await;
     let seen: Vec<_> = looked.iter().filter_map(|(_, looked)| looked.as_ref().ok()).collect();
     let mut about_all = Vec::new();
@@ -56,6 +56,7 @@ pub(super) async fn of(etcd: &Etcd) -> Vec<Finding> {
         match listed {
             Ok(listed) => {
                 members = listed.members().to_vec();
+                members.sort_by(|one, other| one.name().cmp(other.name()));
                 about_all.push(members_found(&seen, remote.endpoints.len(), &members));
             }
             Err(error) => {

@@ -94,7 +94,8 @@ impl Session {
 
     /// What a request that was not answered in time fails with.
     pub(super) fn late(&self, what: &str, limit: Duration) -> Error {
-        self.asked(what).error(Error::new(Code::Timeout, format!("no answer within {limit:?}")))
+        let why = format!("no answer within {limit:?}: it hangs, or the network loses what is sent");
+        self.asked(what).error(Error::new(Code::Timeout, why))
     }
 
     fn asked<'a>(&'a self, what: &'a str) -> Asked<'a> {

@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(super) struct Sessions {
     pub(super) remote: Remote,
     pub(super) source: Arc<str>,
-    /// What one request, or getting connected to one endpoint, may take: half of what callers wait, so that there is
+    /// What one request, or getting connected to one endpoint, may take: less than half of what callers wait, so that there is
     /// time to ask another.
     pub(super) limit: Duration,
     current: Mutex<Current>,
@@ -56,7 +56,7 @@ impl Sessions {
         Sessions {
             remote,
             source: source.into(),
-            limit: timeout / 2,
+            limit: timeout * 9 / 20,
             current: Mutex::new(current),
             dialling: tokio::sync::Mutex::default(),
         }

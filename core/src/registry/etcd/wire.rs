@@ -70,15 +70,35 @@ impl Wire {
                 Code::Unavailable,
                 "the server speaks TLS on this port: write etcds:// instead of etcd://",
             )),
+            (Some(end), Speech::Nothing) => {
+                let silent = Error::new(Code::Unavailable, self.silence());
+                Some(match end {
+                    End::Closed => silent,
+                    End::Failed(error) => silent.with_cause(error.clone()),
+                })
+            }
             (Some(End::Failed(error)), _) => Some(error.clone()),
-            (Some(End::Closed), Speech::Nothing) if self.tls.is_none() => Some(Error::new(
-                Code::Unavailable,
-                "the server closed the connection before it said anything: if it speaks TLS on this port, write etcds:// \
-                 instead of etcd://; else check that this is a client port of etcd, and that etcd runs behind it",
-            )),
             (Some(End::Closed), _) => Some(Error::new(Code::Unavailable, "the server closed the connection")),
             (None, _) => None,
         }
+    }
+
+    /// What it may mean that the server ended the connection before it said anything.
+    fn silence(&self) -> String {
+        let guess = match &self.tls {
+            None => "if it speaks TLS on this port, write etcds:// instead of etcd://".to_owned(),
+            // Said in an alert, which a proxy in between may lose.
+            Some(Tls { identity: None, .. }) => {
+                "it may ask for a client certificate (give cert and key)".to_owned()
+            }
+            Some(Tls { identity: Some((cert, _)), .. }) => {
+                format!("it may not accept our certificate {}", cert.display())
+            }
+        };
+        format!(
+            "the server ended the connection before it said anything: {guess}; else check that this is a client port of \
+             etcd, and that etcd runs behind it"
+        )
     }
 
     fn hear(&self, bytes: &[u8]) -> bool {
@@ -93,6 +113,10 @@ impl Wire {
     }
 
     fn fail(&self, error: &io::Error) {
+        // Few servers say goodbye.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return self.end(End::Closed);
+        }
         // What rustls found out is inside, and an io::Error can't be cloned.
         let failed = match self.tls.as_ref().and_then(|tls| tls::explained(error, &self.host, tls)) {
             Some(explained) => explained,
@@ -242,8 +266,11 @@ mod tests {
 
     #[test]
     fn a_connection_that_closes_in_silence_may_want_tls() {
-        let wire = Wire::new("h", None, Vec::new());
-        wire.end(End::Closed);
-        assert!(wire.why().unwrap().message().contains("etcds://"));
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        for end in [|wire: &Wire, _: &io::Error| wire.end(End::Closed), Wire::fail] {
+            let wire = Wire::new("h", None, Vec::new());
+            end(&wire, &reset);
+            assert!(wire.why().unwrap().message().contains("etcds://"));
+        }
     }
 }
