@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 import callsheet
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from servers import Cluster, Options  # noqa: E402
-from servers.certificates import Certificates  # noqa: E402
+from servers import Cluster, Options
+from servers.certificates import Certificates
 
 pytest_plugins = ["servers.fixtures"]
 
@@ -44,7 +43,7 @@ def _tls_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
 
 @pytest.fixture
 def with_tls(_tls_of_session: tuple[Cluster, Certificates]) -> tuple[Cluster, Certificates]:
-    """One node that asks for client certificates, behind a proxy, shared, with good certificates as each test begins."""
+    """One node that asks for client certificates, behind a proxy, shared; certificates are good as each test begins."""
     cluster, certificates = _tls_of_session
     certificates.issue_server(days=90)
     certificates.issue_client(days=90)
@@ -73,7 +72,7 @@ def chain(error: BaseException) -> list[str]:
 def state_of(registration: callsheet.Registration) -> tuple[str, str | None]:
     """The state, and the code of the last error."""
     error = registration.last_error
-    return registration.state, error and error.code
+    return registration.state, error.code if error else None
 
 
 def registered(client: callsheet.Client, port: int = 80, **options: object) -> callsheet.Registration:

@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-import pytest
-
 import callsheet
+import pytest
 from conftest import Seen, registered, state_of, tagged
 from servers import Cluster, Options
 from servers.certificates import Certificates

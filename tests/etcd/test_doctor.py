@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-
 from servers import Cluster, Options, Refused
 from servers.certificates import Certificates
 from servers.fixtures import NewCluster
@@ -56,7 +55,12 @@ def test_a_cluster_that_is_well(certificates: Certificates, new_cluster: NewClus
     etcd = new_cluster(3, options=Options(certificates=certificates, client_certificates=True), users=True)
     revision = etcd.store.revision()
     report = Report(etcd.url)
-    assert (report.exit, report.verdict, report.of("note"), report.of("wrong")) == (0, "all is well", set(), set())
+    assert (report.exit, report.verdict, report.of("note"), report.of("wrong")) == (
+        0,
+        "all is well",
+        set(),
+        set(),
+    )
     for member, endpoint in enumerate(etcd.endpoints):
         role = "the leader" if member == etcd.leader else "a follower"
         assert report[f"endpoints/{endpoint}"].value.startswith(f"m{member}, {role}, etcd 3.7.")
@@ -69,7 +73,9 @@ def test_a_cluster_that_is_well(certificates: Certificates, new_cluster: NewClus
     assert report["access/reading"].value == "/services/ may be read, 0 keys"
     assert report["access/writing"].value == "/services/ may be written"
     assert report["certificates/client"].value == f"60 days left: {certificates.client_cert}"
-    assert report["certificates/server"].value.startswith("89 days left: the first to expire is that of 127.0.0.1:")
+    assert report["certificates/server"].value.startswith(
+        "89 days left: the first to expire is that of 127.0.0.1:"
+    )
     assert report["certificates/ca"].value.endswith(f" days left: {certificates.ca}")
     # It looks and leaves nothing behind, not even a revision.
     assert etcd.store.revision() == revision
@@ -88,7 +94,10 @@ def test_a_cluster_that_is_sick(certificates: Certificates, new_cluster: NewClus
     dead = f"endpoints/{etcd.endpoints[1]}"
     assert (report.exit, report.verdict, report.of("wrong")) == (1, "one thing is wrong", {dead})
     assert report[dead].value.startswith("can't connect: nothing listens there")
-    assert report[dead].remedy == "others are used meanwhile: mend it before they fail, or take it out of the URL"
+    assert (
+        report[dead].remedy
+        == "others are used meanwhile: mend it before they fail, or take it out of the URL"
+    )
     assert report.of("note") == {"certificates/client", "certificates/server"}
     assert report["certificates/client"].value.startswith("28 hours left: ")
     assert report["certificates/server"].value.startswith("5 days left: ")
@@ -114,7 +123,9 @@ def test_a_cluster_that_is_down(new_cluster: NewCluster) -> None:
     report = Report(f"{etcd.url}?timeout=2s")
     assert (report.exit, report.verdict) == (69, "the registry can't be reached")
     assert report.took < 10
-    for endpoint, why in zip(etcd.endpoints, ("before it said", "before it said", "gave no answer"), strict=True):
+    for endpoint, why in zip(
+        etcd.endpoints, ("before it said", "before it said", "gave no answer"), strict=True
+    ):
         found = report[f"endpoints/{endpoint}"]
         assert why in found.value
         assert found.remedy == "until one of them is mended, nothing can be looked up or registered"
@@ -163,12 +174,21 @@ def test_endpoints_of_two_clusters(new_cluster: NewCluster) -> None:
     one, other = new_cluster(), new_cluster()
     report = Report(f"etcd://{one.endpoints[0]},{other.endpoints[0]}")
     assert (report.exit, report.of("wrong")) == (1, {"cluster/id"})
-    assert report["cluster/id"].remedy == "name the endpoints of one cluster: each of these has other instances"
+    assert (
+        report["cluster/id"].remedy == "name the endpoints of one cluster: each of these has other instances"
+    )
 
 
 def test_in_a_pipe_each_finding_is_a_line(new_cluster: NewCluster) -> None:
     etcd = new_cluster()
-    command = [sys.executable, "-m", "callsheet", "doctor", "--registry", etcd.url_of(etcd.endpoints, user="app")]
+    command = [
+        sys.executable,
+        "-m",
+        "callsheet",
+        "doctor",
+        "--registry",
+        etcd.url_of(etcd.endpoints, user="app"),
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     lines = [line.split("\t") for line in ran.stdout.splitlines()]
     [note] = [line for line in lines if line[0] == "note"]

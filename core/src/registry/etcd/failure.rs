@@ -167,7 +167,7 @@ impl Asked<'_> {
         };
         let who = match self.user {
             Some(user) => format!("user {user:?}"),
-            None => "the user that the client certificate names".to_owned(),
+            None => "no username was given, and whom the client certificate names".to_owned(),
         };
         let prefix = self.prefix;
         format!(
