@@ -137,6 +137,10 @@ test-go: target/.c-library | go-tools ## The Go package
 test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hurt them
 	@$(BIN)/python -m pytest --quiet --timeout 120 tests/servers/tests
 
+.PHONY: test-etcd
+test-etcd: $(BIN)/.package servers ## etcd: its errors, TLS, users, doctor, and what its guide says
+	@$(BIN)/python -m pytest --quiet --timeout 240 tests/etcd
+
 .PHONY: test-conformance
 test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix
 	@$(BIN)/python -m pytest --quiet tests/conformance/engine
@@ -153,6 +157,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers bindings-c/tests
+	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
 	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go demo); \

@@ -1,6 +1,10 @@
 //! What a look at a registry finds, as plain data. Each registry tells its own findings below the seam; whoever shows
 //! them, as `callsheet doctor` does, shows all alike.
 
+use std::borrow::Cow;
+#[cfg(any(feature = "etcd", feature = "cli"))]
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// Whether a finding is any trouble.
@@ -24,7 +28,7 @@ pub struct Finding {
     /// What it is about, such as `file` or `clock`; findings of one topic follow one another.
     pub topic: &'static str,
     /// What was looked at within the topic.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What was found, for a person. Without secrets.
     pub value: String,
     /// What to do about it; `None` where nothing is.
@@ -33,8 +37,8 @@ pub struct Finding {
 
 impl Finding {
     /// Something as it should be.
-    pub fn ok(topic: &'static str, name: &'static str, value: impl Into<String>) -> Self {
-        Finding { level: Level::Ok, topic, name, value: value.into(), remedy: None }
+    pub fn ok(topic: &'static str, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        Finding { level: Level::Ok, topic, name: name.into(), value: value.into(), remedy: None }
     }
 
     /// The same, as a note with what could be done.
@@ -47,5 +51,38 @@ impl Finding {
     #[must_use]
     pub fn wrong(self, remedy: impl Into<String>) -> Self {
         Finding { level: Level::Wrong, remedy: Some(remedy.into()), ..self }
+    }
+}
+
+/// A size for a person.
+#[cfg(any(feature = "etcd", feature = "local", test))]
+pub(crate) fn bytes(count: u64) -> String {
+    let mut size = count as f64;
+    let mut units = ["bytes", "KiB", "MiB", "GiB", "TiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, next);
+    }
+    let digits = usize::from(size < 10.0 && unit != "bytes");
+    format!("{size:.digits$} {unit}")
+}
+
+/// A short time for a person.
+#[cfg(any(feature = "etcd", feature = "cli"))]
+pub(crate) fn milliseconds(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let shown = [0, 1023, 1024, 1536, 10 << 20, 3 << 40].map(bytes);
+        assert_eq!(shown, ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "10 MiB", "3.0 TiB"]);
     }
 }

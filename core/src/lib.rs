@@ -42,6 +42,8 @@ pub mod blocking;
 mod builder;
 mod cache;
 mod callbacks;
+#[cfg(feature = "etcd")]
+mod certificate;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;

@@ -192,6 +192,13 @@ impl Snapshot {
             && self.source() == other.source()
             && same_list(self.shared_instances(), other.shared_instances())
     }
+
+    /// Whether both have the same reason for not being live: what changes silently, without a snapshot for subscribers.
+    pub(crate) fn has_the_reason_of(&self, other: &Snapshot) -> bool {
+        let reason =
+            |snapshot: &Snapshot| snapshot.last_error().map(|error| (error.code(), error.to_string()));
+        reason(self) == reason(other)
+    }
 }
 
 /// Equality of instances that is one comparison of pointers for the unchanged ones.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use crate::config::Tls;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// What to verify a server with and to present to it. `config` when a file can't be used.
 pub(crate) fn client(tls: &Tls, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>> {
@@ -80,74 +80,116 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// What a failure of TLS somewhere in a chain of causes means, and what to do. The second is whether it is the server
-/// who did not accept us.
-pub(crate) fn explained(error: &(dyn StdError + 'static), host: &str) -> Option<(String, bool)> {
+/// What a failure of TLS somewhere in a chain of causes means, with what to do: `unauthenticated` if it is the server who
+/// did not accept us.
+pub(crate) fn explained(error: &(dyn StdError + 'static), host: &str, tls: &Tls) -> Option<Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return Some(words(error, host));
+            return Some(words(error, host, tls));
         }
         // An io::Error keeps what it wraps from its source().
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(words(error, host));
+            return Some(words(error, host, tls));
         }
         cause = error.source();
     }
     None
 }
 
-fn words(error: &rustls::Error, host: &str) -> (String, bool) {
-    use AlertDescription as Alert;
-    use CertificateError as Bad;
-    let ours = |words: String| (words, false);
-    match error {
-        rustls::Error::InvalidCertificate(bad) => ours(match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } => {
-                "the server's certificate has expired: renew it on the server".into()
-            }
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                "the server's certificate is not valid yet: look at the clocks of both machines".into()
-            }
-            Bad::UnknownIssuer => {
-                "the server's certificate is from an authority that is not known here: name the file of that \
-                 authority with ca"
-                    .into()
-            }
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => format!(
-                "the server's certificate is not for the name {host:?} ({bad}): connect by a name that is in it, or \
-                 name one with server_name"
-            ),
-            bad => format!("the server's certificate is not accepted: {bad}"),
-        }),
-        rustls::Error::InvalidMessage(_) => ours(
-            "the server does not speak TLS on this port: use the scheme without s, or its TLS port".into(),
-        ),
-        rustls::Error::AlertReceived(alert) => {
-            let why = match alert {
-                Alert::CertificateRequired => "the server asks for a client certificate: give cert and key",
-                Alert::CertificateExpired => {
-                    "the server says that our certificate has expired: renew cert and key"
-                }
-                Alert::UnknownCA
-                | Alert::BadCertificate
-                | Alert::CertificateUnknown
-                | Alert::AccessDenied => {
-                    "the server does not accept our certificate: give a cert of an authority that it knows"
-                }
-                alert => return ours(format!("the server ended the TLS handshake: {alert:?}")),
-            };
-            (format!("{why} ({alert:?})"), true)
+fn words(error: &rustls::Error, host: &str, tls: &Tls) -> Error {
+    let (code, why) = match error {
+        rustls::Error::InvalidCertificate(bad) => {
+            return Error::new(Code::Unavailable, of_server(bad, host, tls));
         }
-        error => ours(format!("TLS failed: {error}")),
+        rustls::Error::AlertReceived(alert) => of_alert(*alert, tls),
+        rustls::Error::InvalidMessage(_) => (
+            Code::Unavailable,
+            "the server does not speak TLS on this port: use its TLS port, or the URL without the s of its scheme".into(),
+        ),
+        _ => (Code::Unavailable, "TLS failed".into()),
+    };
+    Error::new(code, why).with_cause(error.clone())
+}
+
+/// What is wrong with the server's certificate.
+fn of_server(bad: &CertificateError, host: &str, tls: &Tls) -> String {
+    use CertificateError as Bad;
+    let apart = |one: &UnixTime, other: &UnixTime| span(one.as_secs().abs_diff(other.as_secs()));
+    match bad {
+        Bad::ExpiredContext { time, not_after } => format!(
+            "the server's certificate expired {} ago: renew it on the server",
+            apart(time, not_after)
+        ),
+        Bad::NotValidYetContext { time, not_before } => format!(
+            "the server's certificate is not valid for another {}: look at the clocks of both machines",
+            apart(time, not_before)
+        ),
+        Bad::UnknownIssuer => match &tls.ca {
+            Some(ca) => format!(
+                "the server's certificate is from another authority than those in {}: give the file of the right one as ca",
+                ca.display()
+            ),
+            None => "the server's certificate is from no authority that this system knows: give the file of its authority \
+                     as ca"
+                .into(),
+        },
+        Bad::NotValidForNameContext { presented, .. } => {
+            let name = tls.server_name.as_deref().unwrap_or(host);
+            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            format!(
+                "the server's certificate is not for {name} but for {}: connect by a name that it is for, or give one as \
+                 server_name",
+                names.join(", ")
+            )
+        }
+        bad => format!("the server's certificate is not accepted: {bad}"),
+    }
+}
+
+/// What a server says of us when it ends the connection.
+fn of_alert(alert: AlertDescription, tls: &Tls) -> (Code, String) {
+    use AlertDescription as Alert;
+    let why = match (alert, &tls.identity) {
+        (Alert::CertificateExpired, Some((cert, _))) => format!(
+            "the server does not take our certificate {} any more, as it has expired: renew it",
+            cert.display()
+        ),
+        (
+            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied,
+            Some((cert, _)),
+        ) => format!(
+            "the server does not accept our certificate {}: give one as cert that is from an authority which the server \
+             knows, and is for clients",
+            cert.display()
+        ),
+        // Up to TLS 1.2 there is no word for a certificate that is missing.
+        (Alert::CertificateRequired, _) | (Alert::BadCertificate | Alert::HandshakeFailure, None) => {
+            "the server asks for a client certificate: give cert and key".into()
+        }
+        (alert, _) => return (Code::Unavailable, format!("the server ended the TLS connection: {alert:?}")),
+    };
+    (Code::Unauthenticated, why)
+}
+
+/// `localhost` of `DnsName("localhost")`.
+fn bare(name: &str) -> &str {
+    name.split_once('(').map_or(name, |(_, name)| name.trim_end_matches(')')).trim_matches('"')
+}
+
+/// A time for a person: in days, or in hours where it is less than two.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds / 3600 {
+        0 => format!("{} minutes", seconds / 60),
+        hours @ 1..48 => format!("{hours} hours"),
+        hours => format!("{} days", hours / 24),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
 
     #[test]
     fn files_that_can_not_be_used_are_named() {
@@ -167,7 +209,7 @@ mod tests {
         let rustls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let io = std::io::Error::new(std::io::ErrorKind::InvalidData, rustls);
         let error = Error::config("outer").with_cause(io);
-        let (words, refused) = explained(&error, "h").unwrap();
-        assert!(words.contains("name the file of that authority with ca") && !refused, "{words}");
+        let explained = explained(&error, "h", &Tls::default()).unwrap();
+        assert!(explained.message().contains("as ca") && !explained.refused(), "{explained}");
     }
 }

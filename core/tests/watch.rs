@@ -165,6 +165,24 @@ async fn an_outage_shows_as_stale_and_heals_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_reason_of_an_outage_is_the_latest_and_no_snapshot_comes_for_it() {
+    let (url, memory) = registry();
+    memory.put(instance("billing", 1)).unwrap();
+    let client = client(&url);
+    let watch = client.watch("billing").unwrap();
+    next(&watch).await;
+    memory.unreachable(true);
+    assert_eq!(next(&watch).await.last_error().unwrap().code(), Code::Unavailable);
+    memory.unreachable(false);
+    memory.refuse(true);
+    assert!(quiet(&watch).await, "equal instances and freshness are not sent");
+    for filter in [Filter::new(), Filter::new().healthy(false)] {
+        let cached = client.lookup_with("billing", &filter).await.unwrap();
+        assert_eq!(cached.last_error().unwrap().code(), Code::PermissionDenied);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn deletes_missed_in_an_outage_are_seen_whatever_was_compacted() {
     let (url, memory) = registry();
     for port in 1..=3 {

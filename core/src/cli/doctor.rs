@@ -2,7 +2,7 @@
 //! verdict. Looks only: it registers nothing and repairs nothing.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crossterm::style::Stylize;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::exit::{self, Failure};
 use super::output::{Output, printable};
 use super::{list, row};
 use crate::client::Client;
-use crate::diagnosis::{Finding, Level};
+use crate::diagnosis::{Finding, Level, milliseconds};
 use crate::error::Code;
 
 /// Pings whose time is taken, after a first one that also connects.
@@ -94,14 +94,11 @@ async fn reach(client: &Client) -> (Finding, i32) {
             };
             let found = Finding::ok("registry", "answers", format!("{error}{after}"));
             return match error.code() {
-                Code::Unavailable | Code::Timeout if client.source().starts_with("local:") => {
-                    (found.wrong("mend what it says, or name another file"), exit::UNAVAILABLE)
+                Code::Unavailable | Code::Timeout => {
+                    let remedy =
+                        "mend what it says, or name another registry with --registry or $CALLSHEET_URL";
+                    (found.wrong(remedy), exit::UNAVAILABLE)
                 }
-                Code::Unavailable | Code::Timeout => (
-                    found
-                        .wrong("start the registry, or name the right one with --registry or $CALLSHEET_URL"),
-                    exit::UNAVAILABLE,
-                ),
                 _ => (found.wrong("see what it says: nothing can be looked up or registered"), exit::FAILED),
             };
         }
@@ -111,8 +108,11 @@ async fn reach(client: &Client) -> (Finding, i32) {
         }
     }
     times.sort_unstable();
-    let (first, median, most) =
-        (shown(first.unwrap_or_default()), shown(times[PINGS / 2]), shown(times[PINGS - 1]));
+    let (first, median, most) = (
+        milliseconds(first.unwrap_or_default()),
+        milliseconds(times[PINGS / 2]),
+        milliseconds(times[PINGS - 1]),
+    );
     let value = format!("in {median} (median of {PINGS}, at most {most}; the first in {first})");
     (Finding::ok("registry", "answers", value), exit::OK)
 }
@@ -180,7 +180,13 @@ impl Report {
         for finding in &self.findings {
             let remedy = finding.remedy.as_deref().unwrap_or_default();
             let (value, remedy) = (printable(&finding.value), printable(remedy));
-            output.line(&row::tabbed([word(finding.level), finding.topic, finding.name, &value, &remedy]))?;
+            output.line(&row::tabbed([
+                word(finding.level),
+                finding.topic,
+                &finding.name,
+                &value,
+                &remedy,
+            ]))?;
         }
         output.line(&row::tabbed([
             if self.exit == exit::OK { "ok" } else { "wrong" },
@@ -192,6 +198,7 @@ impl Report {
     }
 
     fn show(&self, output: &Output) -> Result<(), Failure> {
+        let wide = self.findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
         let mut topic = "";
         for finding in &self.findings {
             if finding.topic != topic {
@@ -200,9 +207,9 @@ impl Report {
             }
             let mark = format!("{:<5}", word(finding.level));
             let mark = if output.has_colour() { coloured(finding.level, &mark) } else { mark };
-            output.line(&format!("  {mark} {:<12} {}", finding.name, printable(&finding.value)))?;
+            output.line(&format!("  {mark} {:<wide$} {}", finding.name, printable(&finding.value)))?;
             if let Some(remedy) = &finding.remedy {
-                output.line(&format!("  {:<18} -> {}", "", printable(remedy)))?;
+                output.line(&format!("  {:<5} {:<wide$} -> {}", "", "", printable(remedy)))?;
             }
         }
         output.line(&format!("\n{}", self.verdict))
@@ -225,11 +232,6 @@ fn coloured(level: Level, text: &str) -> String {
     }
 }
 
-/// A short time for a person.
-fn shown(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-}
-
 /// Seconds of Unix time as a date and time, by the proleptic Gregorian calendar.
 fn utc(seconds: u64) -> String {
     let (days, time) = (seconds / 86_400, seconds % 86_400);
@@ -247,6 +249,8 @@ fn utc(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

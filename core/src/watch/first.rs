@@ -61,13 +61,8 @@ impl FirstLoad {
     /// Until something was loaded; `unavailable` when that fails or takes longer than `limit`.
     pub(super) async fn wait(&self, what: &str, source: &str, limit: Duration) -> Result<()> {
         let unavailable = |why: &str| {
-            Error::new(
-                Code::Unavailable,
-                format!(
-                    "can't read {what} from {source}{why}, and nothing was read before; \
-                     check that the registry runs and is reachable"
-                ),
-            )
+            let message = format!("can't read {what} from {source}, and nothing was read before{why}");
+            Error::new(Code::Unavailable, message)
         };
         let mut outcome = self.outcome.subscribe();
         let settled = async {
@@ -88,7 +83,16 @@ impl FirstLoad {
         };
         match timeout(limit, settled).await {
             Ok(result) => result,
-            Err(_) => Err(unavailable(&format!(" within {limit:?}"))),
+            // What it failed with last, while it was tried again, says more than that it took long.
+            Err(_) => Err(match outcome.borrow().clone() {
+                Outcome::Failed { error, .. } => unavailable("").with_cause(error),
+                _ => {
+                    let why = format!(
+                        ": no answer within {limit:?}; check that the registry runs and is reachable"
+                    );
+                    unavailable(&why)
+                }
+            }),
         }
     }
 }

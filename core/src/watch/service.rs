@@ -67,15 +67,18 @@ impl Shared {
         let (snapshot, views) = {
             let mut state = self.lock();
             let snapshot = make(state.revision + 1);
-            if state.closed || state.base.as_ref().is_some_and(|base| snapshot.says_the_same_as(base)) {
+            let news = !state.base.as_ref().is_some_and(|base| snapshot.says_the_same_as(base));
+            if state.closed
+                || !news && state.base.as_ref().is_some_and(|base| snapshot.has_the_reason_of(base))
+            {
                 return;
             }
+            self.counters.snapshots.add(u64::from(news));
             state.revision += 1;
             state.base = Some(snapshot.clone());
             let used = state.views.values().filter(|view| Arc::strong_count(view) > 1).cloned();
             (snapshot, used.collect::<Vec<_>>())
         };
-        self.counters.snapshots.one();
         for view in views {
             view.refresh(&snapshot);
         }

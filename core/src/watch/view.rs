@@ -64,6 +64,8 @@ impl View {
                     None => false,
                 });
                 self.counters.skipped.add(skipped);
+            } else if !state.current.as_ref().is_some_and(|current| filtered.has_the_reason_of(current)) {
+                state.current = Some(filtered);
             }
         }
         state.current.clone().unwrap_or_else(|| base.clone())

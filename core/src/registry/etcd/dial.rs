@@ -1,18 +1,21 @@
 //! A connection to one endpoint: name lookup, TCP, TLS, HTTP/2. It is dialled once: what is lost stays lost, so that who
 //! comes next reads the files of TLS anew, and tries another endpoint first.
 
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Uri};
 use tower_service::Service;
 
+use super::wire::{Io, Tap, Wire};
 use crate::config::{Endpoint, Tls};
 use crate::error::{Code, Error, Result};
 use crate::tls;
@@ -22,22 +25,50 @@ const PING: Duration = Duration::from_secs(6);
 /// What the answer to a ping may take.
 const PONG: Duration = Duration::from_secs(3);
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+/// How long something may take, for those who do it and for the words when it took longer.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) of: Duration,
+    pub(super) until: Instant,
+}
 
-/// Connects. Says what is wrong and what to do; the caller says with which registry.
-pub(super) async fn dial(endpoint: &Endpoint, tls: Option<&Tls>) -> Result<Channel> {
-    let stream = tcp(endpoint).await?;
+impl Limit {
+    pub(super) fn new(of: Duration) -> Self {
+        Limit { of, until: Instant::now() + of }
+    }
+
+    pub(super) async fn keep<T>(&self, late: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
+        let late = || unavailable(&late.replace("{}", &format!("{:?}", self.of)));
+        timeout_at(self.until, step).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+/// Connects. Says what is wrong and what to do; the caller says where.
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    tls: Option<&Tls>,
+    limit: &Limit,
+) -> Result<(Channel, Arc<Wire>)> {
+    let late = "no connection within {}: the machine is down, or a firewall drops what is sent to it";
+    let stream = limit.keep(late, tcp(endpoint)).await?;
+    let mut presented = Vec::new();
     let (io, scheme): (Box<dyn Io>, _) = match tls {
         None => (Box::new(stream), "http"),
-        Some(tls) => (Box::new(secured(endpoint, tls, stream).await?), "https"),
+        Some(tls) => {
+            let late = "it took the connection but not the TLS handshake within {}: it hangs, or speaks no TLS on this \
+                        port";
+            let stream = limit.keep(late, secured(endpoint, tls, stream)).await?;
+            presented = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+            (Box::new(stream), "https")
+        }
     };
-    let wrong =
-        |error: tonic::transport::Error| unreachable(endpoint, "HTTP/2 can't be set up").with_cause(error);
+    let wire = Wire::new(&endpoint.host, tls, presented);
+    let io = Tap { io, wire: wire.clone(), greeted: false };
+    let wrong = |error: tonic::transport::Error| unavailable("HTTP/2 can't be set up").with_cause(error);
     let origin = format!("{scheme}://{endpoint}").parse::<Uri>();
-    let origin = origin.map_err(|error| unreachable(endpoint, "it is no part of a URL").with_cause(error))?;
+    let origin = origin.map_err(|error| unavailable("it is no part of a URL").with_cause(error))?;
     // TLS is below: to tonic, every connection is one in plain text.
-    tonic::transport::Endpoint::from_shared(format!("http://{endpoint}"))
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{endpoint}"))
         .map_err(wrong)?
         .origin(origin)
         .user_agent(concat!("callsheet/", env!("CARGO_PKG_VERSION")))
@@ -47,7 +78,8 @@ pub(super) async fn dial(endpoint: &Endpoint, tls: Option<&Tls>) -> Result<Chann
         .keep_alive_while_idle(false)
         .connect_with_connector(Once(Some(io)))
         .await
-        .map_err(wrong)
+        .map_err(|error| wire.why().unwrap_or_else(|| wrong(error)))?;
+    Ok((channel, wire))
 }
 
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream> {
@@ -55,8 +87,9 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream> {
     let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port))
         .await
         .map_err(|error| {
-            unreachable(endpoint, &format!("there is no host named {host:?}; check its spelling"))
-                .with_cause(error)
+            let why =
+                format!("the name {host:?} can't be looked up: check its spelling, and the name service");
+            unavailable(&why).with_cause(error)
         })?
         .collect();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -71,42 +104,35 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream> {
     }
     let why = match last.kind() {
         io::ErrorKind::ConnectionRefused => {
-            "nothing listens there; check that etcd runs and its --listen-client-urls"
+            "nothing listens there: check that etcd runs, and that its --listen-client-urls has this address"
         }
         io::ErrorKind::NotFound => "the name has no address",
         _ => "the network does not reach it",
     };
-    Err(unreachable(endpoint, why).with_cause(last))
+    Err(unavailable(why).with_cause(last))
 }
 
-async fn secured(
-    endpoint: &Endpoint,
-    files: &Tls,
-    stream: TcpStream,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn secured(endpoint: &Endpoint, files: &Tls, stream: TcpStream) -> Result<TlsStream<TcpStream>> {
     let name = tls::server_name(files, &endpoint.host)?;
     let connector = TlsConnector::from(tls::client(files, &[b"h2"])?);
-    connector.connect(name, stream).await.map_err(|error| refused(endpoint, error))
+    connector.connect(name, stream).await.map_err(|error| {
+        tls::explained(&error, &endpoint.host, files).unwrap_or_else(|| {
+            let why = "the server broke off the TLS handshake: if it speaks plain text on this port, write etcd:// instead \
+                       of etcds://";
+            unavailable(why).with_cause(error)
+        })
+    })
 }
 
-/// A failure of the handshake, or of the first request where TLS 1.3 shows that the server did not accept us.
-pub(super) fn refused(endpoint: &Endpoint, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    match tls::explained(&error, &endpoint.host) {
-        Some((why, true)) => Error::new(Code::Unauthenticated, format!("{endpoint}: {why}")),
-        Some((why, false)) => unreachable(endpoint, &why),
-        None => unreachable(endpoint, "the connection broke").with_cause(error),
-    }
-}
-
-pub(super) fn unreachable(endpoint: &Endpoint, why: &str) -> Error {
-    Error::new(Code::Unavailable, format!("{endpoint}: {why}"))
+fn unavailable(why: &str) -> Error {
+    Error::new(Code::Unavailable, why)
 }
 
 /// Gives tonic the one connection there is, and no other when it asks again.
-struct Once(Option<Box<dyn Io>>);
+struct Once(Option<Tap>);
 
 impl Service<Uri> for Once {
-    type Response = TokioIo<Box<dyn Io>>;
+    type Response = TokioIo<Tap>;
     type Error = io::Error;
     type Future = Ready<io::Result<Self::Response>>;
 

@@ -2,6 +2,7 @@
 //! The rules that keep it true are those of the protocol: resume after the last revision, read again after a compaction.
 
 mod address;
+mod diagnosis;
 mod dial;
 mod failure;
 mod follow;
@@ -12,6 +13,7 @@ mod session;
 mod sessions;
 mod stream;
 mod watcher;
+mod wire;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use self::stream::Hub;
 use super::undecodable::Decoder;
 use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry};
 use crate::config::Config;
+use crate::diagnosis::Finding;
 use crate::error::{Error, Result};
 use crate::stats::Counters;
 use crate::tls;
@@ -97,6 +100,10 @@ impl Registry for EtcdRegistry {
 
     async fn follow_names(&self) -> Result<Box<dyn FollowNames>> {
         Ok(Box::new(EtcdNames::new(self.0.clone())))
+    }
+
+    async fn diagnose(&self) -> Vec<Finding> {
+        diagnosis::of(&self.0).await
     }
 
     async fn close(&self) {

@@ -9,8 +9,9 @@ use etcd_client::{Channel, Client, ConnectOptions, GetOptions};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
-use super::dial::{dial, unreachable};
-use super::failure::{Asked, Remedy, judge, without_auth};
+use super::dial::{Limit, dial};
+use super::failure::{Asked, CONNECT, LOG_IN, Remedy, judge, without_auth};
+use super::wire::Wire;
 use crate::config::{Endpoint, Remote, Secret};
 use crate::error::{Code, Error, Result};
 
@@ -19,14 +20,24 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Session {
     pub(super) endpoint: Endpoint,
+    pub(super) wire: Arc<Wire>,
     client: Client,
     source: Arc<str>,
+    prefix: String,
     credentials: Option<(String, Secret)>,
     broken: watch::Sender<bool>,
+    /// Whether it asks users who they are; known where a user was given.
+    pub(super) users: bool,
     /// Tokens so far. Whoever is refused says which one was.
     tokens: AtomicU64,
     refreshing: Mutex<Option<(Instant, Error)>>,
     limit: Duration,
+}
+
+/// Why an endpoint can't be used: what could not be done, and the reason.
+pub(super) struct Unusable {
+    pub(super) what: &'static str,
+    pub(super) why: Error,
 }
 
 impl Session {
@@ -36,29 +47,34 @@ impl Session {
         remote: &Remote,
         source: Arc<str>,
         limit: Duration,
-    ) -> Result<Arc<Self>> {
-        let late = unreachable(&endpoint, &format!("no answer within {limit:?}"));
-        let opened = async {
-            let channel = dial(&endpoint, remote.tls.as_ref()).await?;
-            let options = ConnectOptions::new().with_require_leader(true);
-            let client = Client::from_channel(Channel::Tonic(channel), Some(options))
-                .await
-                .map_err(|error| unreachable(&endpoint, "it can't be used").with_cause(error))?;
-            let session = Session {
-                client,
-                source,
-                credentials: remote.credentials.clone(),
-                broken: watch::Sender::new(false),
-                tokens: AtomicU64::new(0),
-                refreshing: Mutex::default(),
-                limit,
-                endpoint: endpoint.clone(),
-            };
-            session.log_in().await?;
-            session.probe(&remote.prefix, remote.tls.is_some()).await?;
-            Ok(Arc::new(session))
+    ) -> Result<Arc<Self>, Unusable> {
+        let unusable = |what| move |why| Unusable { what, why };
+        let until = Limit::new(limit);
+        let (channel, wire) =
+            dial(&endpoint, remote.tls.as_ref(), &until).await.map_err(unusable(CONNECT))?;
+        let options = ConnectOptions::new().with_require_leader(true);
+        let client = Client::from_channel(Channel::Tonic(channel), Some(options)).await.map_err(|error| {
+            let why = Error::new(Code::Unavailable, "the connection can't be used").with_cause(error);
+            Unusable { what: CONNECT, why }
+        })?;
+        let mut session = Session {
+            wire,
+            client,
+            source,
+            prefix: remote.prefix.clone(),
+            credentials: remote.credentials.clone(),
+            broken: watch::Sender::new(false),
+            users: false,
+            tokens: AtomicU64::new(0),
+            refreshing: Mutex::default(),
+            limit,
+            endpoint,
         };
-        timeout(limit, opened).await.unwrap_or(Err(late))
+        let late = "it took the connection but gave no answer within {}: it hangs, or does not reach enough of the other \
+                    members";
+        session.users = until.keep(late, session.log_in()).await.map_err(unusable(LOG_IN))?;
+        until.keep(late, session.probe()).await.map_err(unusable(CONNECT))?;
+        Ok(Arc::new(session))
     }
 
     /// The client on this connection. Clones share it and the token.
@@ -71,44 +87,50 @@ impl Session {
     }
 
     pub(super) fn judge(&self, what: &str, error: etcd_client::Error) -> (Remedy, Error) {
-        judge(&self.asked(what), error)
+        let asked = self.asked(what);
+        let (remedy, why) = judge(&asked, error);
+        (remedy, asked.error(why))
     }
 
     /// What a request that was not answered in time fails with.
     pub(super) fn late(&self, what: &str, limit: Duration) -> Error {
-        self.asked(what).error(Code::Timeout, &format!("no answer within {limit:?}"))
+        let why = format!("no answer within {limit:?}: it hangs, or the network loses what is sent");
+        self.asked(what).error(Error::new(Code::Timeout, why))
     }
 
     fn asked<'a>(&'a self, what: &'a str) -> Asked<'a> {
-        let user = self.credentials.as_ref().map(|(name, _)| name.as_str());
-        Asked { source: &self.source, endpoint: &self.endpoint, what, user }
+        Asked {
+            source: &self.source,
+            endpoint: &self.endpoint,
+            what,
+            user: self.credentials.as_ref().map(|(name, _)| name.as_str()),
+            prefix: &self.prefix,
+            wire: &self.wire,
+        }
     }
 
-    async fn log_in(&self) -> Result<()> {
-        let Some((name, password)) = &self.credentials else { return Ok(()) };
+    /// Whether there are users at all. The caller says what could not be done.
+    async fn log_in(&self) -> Result<bool> {
+        let Some((name, password)) = &self.credentials else { return Ok(false) };
         let user = Some((name.clone(), password.reveal().to_owned()));
         match self.client.clone().update_user(user).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             // As etcdctl does: a password that nobody asks for does no harm.
-            Err(error) if without_auth(&error) => Ok(()),
-            Err(error) => Err(self.judge("log in", error).1),
+            Err(error) if without_auth(&error) => Ok(false),
+            Err(error) => Err(judge(&self.asked(LOG_IN), error).1),
         }
     }
 
-    async fn probe(&self, key: &str, secure: bool) -> Result<()> {
-        let Err(error) = self.client.clone().get(key, Some(GetOptions::new().with_keys_only())).await else {
+    async fn probe(&self) -> Result<()> {
+        let options = GetOptions::new().with_keys_only();
+        let Err(error) = self.client.clone().get(self.prefix.as_str(), Some(options)).await else {
             return Ok(());
         };
-        let (remedy, error) = self.judge("ask for anything", error);
-        if error.code() == Code::PermissionDenied {
-            return Ok(());
+        match judge(&self.asked(CONNECT), error).1 {
+            // What is asked later is told to whoever asks it.
+            error if error.code() == Code::PermissionDenied => Ok(()),
+            error => Err(error),
         }
-        let plain = remedy == Remedy::Elsewhere && !secure && std::error::Error::source(&error).is_some();
-        if plain {
-            let why = "it does not answer in plain text; if it uses TLS, write etcds:// instead of etcd://";
-            return Err(unreachable(&self.endpoint, why).with_cause(error));
-        }
-        Err(error)
     }
 
     /// A fresh token, once for everyone who was refused with the token number `stale`.
@@ -125,9 +147,12 @@ impl Session {
         {
             return Err(error.clone());
         }
-        let late = || self.late("log in", self.limit);
-        match timeout(self.limit, self.log_in()).await.unwrap_or_else(|_| Err(late())) {
-            Ok(()) => {
+        let logged_in = match timeout(self.limit, self.log_in()).await {
+            Ok(logged_in) => logged_in.map_err(|why| self.asked(LOG_IN).error(why)),
+            Err(_) => Err(self.late(LOG_IN, self.limit)),
+        };
+        match logged_in {
+            Ok(_) => {
                 *failed = None;
                 self.tokens.fetch_add(1, Ordering::Release);
                 Ok(())

@@ -8,10 +8,10 @@ use std::time::Duration;
 use etcd_client::Client;
 use tokio::time::{Instant, timeout};
 
-use super::failure::Remedy;
-use super::session::Session;
+use super::failure::{Remedy, failed};
+use super::session::{Session, Unusable};
 use crate::backoff::Backoff;
-use crate::config::Remote;
+use crate::config::{Endpoint, Remote};
 use crate::error::{Code, Error, Result};
 use crate::registry::random_u64;
 
@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(super) struct Sessions {
     pub(super) remote: Remote,
     pub(super) source: Arc<str>,
-    /// What one request, or getting connected to one endpoint, may take: half of what callers wait, so that there is
+    /// What one request, or getting connected to one endpoint, may take: less than half of what callers wait, so that there is
     /// time to ask another.
     pub(super) limit: Duration,
     current: Mutex<Current>,
@@ -56,7 +56,7 @@ impl Sessions {
         Sessions {
             remote,
             source: source.into(),
-            limit: timeout / 2,
+            limit: timeout * 9 / 20,
             current: Mutex::new(current),
             dialling: tokio::sync::Mutex::default(),
         }
@@ -101,7 +101,7 @@ impl Sessions {
     /// Tries every endpoint once, beginning with the next.
     async fn round(&self) -> Result<Arc<Session>> {
         let count = self.remote.endpoints.len();
-        let mut errors = Vec::with_capacity(count);
+        let mut failed = Vec::with_capacity(count);
         for _ in 0..count {
             let endpoint = {
                 let mut current = self.current();
@@ -109,7 +109,7 @@ impl Sessions {
                 current.next = (current.next + 1) % count;
                 endpoint
             };
-            match Session::open(endpoint, &self.remote, self.source.clone(), self.limit).await {
+            match Session::open(endpoint.clone(), &self.remote, self.source.clone(), self.limit).await {
                 Ok(session) => {
                     let mut current = self.current();
                     if current.closed {
@@ -122,14 +122,14 @@ impl Sessions {
                     return Ok(session);
                 }
                 // The members of a cluster agree on passwords and on our files.
-                Err(error) if error.refused() || error.code() == Code::Config => {
-                    errors = vec![error];
+                Err(unusable) if unusable.why.refused() || unusable.why.code() == Code::Config => {
+                    failed = vec![(endpoint, unusable)];
                     break;
                 }
-                Err(error) => errors.push(error),
+                Err(unusable) => failed.push((endpoint, unusable)),
             }
         }
-        let error = self.unreachable(errors);
+        let error = self.unusable(failed);
         let mut current = self.current();
         current.rounds += 1;
         let pause = current.backoff.next();
@@ -137,17 +137,23 @@ impl Sessions {
         Err(error)
     }
 
-    fn unreachable(&self, mut errors: Vec<Error>) -> Error {
-        if errors.len() == 1 {
-            let error = errors.remove(0);
-            return match error.message().contains(&*self.source) {
-                true => error,
-                false => Error::new(error.code(), format!("can't use {}: {error}", self.source)),
-            };
+    /// What all endpoints failed with, each reason once.
+    fn unusable(&self, all: Vec<(Endpoint, Unusable)>) -> Error {
+        let mut reasons: Vec<(Unusable, Vec<String>)> = Vec::new();
+        for (endpoint, unusable) in all {
+            let text = unusable.why.to_string();
+            match reasons.iter_mut().find(|(known, _)| known.why.to_string() == text) {
+                Some((_, endpoints)) => endpoints.push(endpoint.to_string()),
+                None => reasons.push((unusable, vec![endpoint.to_string()])),
+            }
         }
-        let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let text = format!("can't use any endpoint of {}: {}", self.source, all.join("; "));
-        Error::new(Code::Unavailable, text)
+        let source = &self.source;
+        if let [(unusable, _)] = &reasons[..] {
+            return failed(unusable.what, source, unusable.why.clone());
+        }
+        let all: Vec<_> =
+            reasons.iter().map(|(unusable, at)| format!("{}: {}", at.join(", "), unusable.why)).collect();
+        Error::new(Code::Unavailable, format!("can't use any endpoint of {source}: {}", all.join("; ")))
     }
 
     /// The session does not work: whoever comes next gets another.

@@ -9,7 +9,7 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::request::{Examined, Read, Request};
 use super::{Local, events, rows};
-use crate::diagnosis::Finding;
+use crate::diagnosis::{Finding, bytes};
 use crate::registry::Registry;
 use crate::registry::local::place::Place;
 
@@ -148,31 +148,10 @@ fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// A size for a person.
-fn bytes(count: u64) -> String {
-    let mut size = count as f64;
-    let mut units = ["bytes", "KiB", "MiB", "GiB", "TiB"].into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    for next in units {
-        if size < 1024.0 {
-            break;
-        }
-        (size, unit) = (size / 1024.0, next);
-    }
-    let digits = usize::from(size < 10.0 && unit != "bytes");
-    format!("{size:.digits$} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::diagnosis::Level;
-
-    #[test]
-    fn sizes() {
-        let shown = [0, 1023, 1024, 1536, 10 << 20, 3 << 40].map(bytes);
-        assert_eq!(shown, ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "10 MiB", "3.0 TiB"]);
-    }
 
     #[test]
     fn room_that_runs_out_is_told_before_it_has() {

@@ -1,0 +1,196 @@
+"""Users, roles and tokens at work: what is refused, how that shows, and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Literal
+
+import callsheet
+import pytest
+from conftest import Seen, registered, state_of, tagged
+from servers import Cluster, Options
+from servers.certificates import Certificates
+from servers.fixtures import NewCluster
+from servers.waiting import until
+
+PERMISSION = "permission_denied"
+
+
+def test_what_may_be_read_may_not_always_be_written(
+    with_users: Cluster, warnings: pytest.LogCaptureFixture
+) -> None:
+    with (
+        callsheet.connect(with_users.url) as app,
+        callsheet.connect(with_users.url_of(with_users.endpoints, user="reader")) as reader,
+    ):
+        registered(app)
+        assert len(reader.lookup("billing")) == 1
+        registration = reader.register("billing", 81, "10.0.0.1")
+        assert state_of(registration) == ("refused", PERMISSION)
+        told = str(registration.last_error)
+        assert "can't write /services/billing/10.0.0.1:81 in etcd://***@" in told
+        assert "grant-permission --prefix ROLE readwrite /services/`" in told
+        [warning] = [record.getMessage() for record in warnings.records]
+        assert warning.startswith("registration of billing/10.0.0.1:81 refused; trying again every 30s")
+    assert with_users.store.prefix("/services/") == {}
+    assert with_users.store.leases() == []
+
+
+def test_a_watch_whose_permission_is_taken_away_is_stale_until_it_is_given_back(
+    new_cluster: NewCluster, warnings: pytest.LogCaptureFixture
+) -> None:
+    etcd = new_cluster(users=True, proxied=True)
+    with (
+        callsheet.connect(etcd.url) as app,
+        callsheet.connect(etcd.url_of(etcd.endpoints, user="reader")) as reader,
+        Seen(reader) as seen,
+    ):
+        registered(app)
+        seen.until(lambda snapshot: len(snapshot) == 1)
+        etcd.store.call("auth/user/revoke", {"name": "reader", "role": "reader"})
+        # etcd looks at who may watch when a watch begins.
+        etcd.proxies[0].cut()
+        stale = seen.until(lambda snapshot: snapshot.freshness == "stale")
+        assert len(stale) == 1
+
+        def reason() -> callsheet.Error | None:
+            return reader.lookup("billing").last_error
+
+        until(lambda: getattr(reason(), "code", None) == PERMISSION, 25)
+        assert "/services/billing/ in etcd://***@" in str(reason())
+        assert 'user "reader" has no permission' in str(reason())
+        with pytest.raises(callsheet.Unavailable) as caught:
+            reader.lookup("other")
+        assert isinstance(caught.value.__cause__, callsheet.PermissionDenied)
+        told = [record.getMessage() for record in warnings.records]
+        assert len([text for text in told if "can't be followed" in text]) <= 2, told
+
+        etcd.store.call("auth/user/grant", {"user": "reader", "role": "reader"})
+        live = seen.until(lambda snapshot: snapshot.freshness == "live")
+        assert len(live) == 1 and live.last_error is None
+
+
+def test_what_is_refused_is_tried_again_every_half_minute(
+    certificates: Certificates, new_cluster: NewCluster, tmp_path: Path, warnings: pytest.LogCaptureFixture
+) -> None:
+    certificates.issue_client("expired")
+    expired = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    shutil.copy(certificates.client_cert, expired["cert"])
+    shutil.copy(certificates.client_key, expired["key"])
+    certificates.issue_client()
+    etcd = new_cluster(options=Options(certificates=certificates, client_certificates=True), users=True)
+    etcd.store.add_user("eve", "new-word")
+    at = etcd.endpoints
+    with (
+        callsheet.connect(etcd.url_of(at, user="none")) as without_role,
+        callsheet.connect(etcd.url_of(at, user="", username="eve", password="old-word")) as wrong_password,
+        callsheet.connect(etcd.url_of(at, **expired)) as expired_certificate,
+    ):
+        clients = (without_role, wrong_password, expired_certificate)
+        logins = Logins(etcd)
+        began = time.monotonic()
+        all_of = [client.register("billing", port, "10.0.0.1") for port, client in enumerate(clients, 1)]
+        denied, unknown = ("refused", PERMISSION), ("refused", "unauthenticated")
+        assert [state_of(one) for one in all_of] == [denied, unknown, unknown]
+        told = sorted(record.getMessage() for record in warnings.records)
+        assert len(told) == 3 and all("trying again every 30s" in text for text in told), told
+
+        # Mended while nobody tries: by a role, by a password, by a file.
+        etcd.store.call("auth/user/grant", {"user": "none", "role": "app"})
+        etcd.store.call("auth/user/grant", {"user": "eve", "role": "app"})
+        etcd.store.change_password("eve", "old-word")
+        shutil.copy(certificates.client_cert, expired["cert"])
+        shutil.copy(certificates.client_key, expired["key"])
+        for one in all_of:
+            one.wait("registered", 150)
+            assert time.monotonic() - began > 25
+        assert len(etcd.store.prefix("/services/billing/")) == 3
+        assert len(warnings.records) == 3, "one each"
+        # Two came so far that they could say who they are, at first and once more.
+        assert logins.count() <= 5
+
+
+def test_authentication_is_turned_on_while_programs_are_connected(new_cluster: NewCluster) -> None:
+    etcd = new_cluster(proxied=True)
+    with (
+        callsheet.connect(etcd.url, ttl=2) as nobody,
+        # A password that nobody asks for does no harm.
+        callsheet.connect(etcd.url_of(etcd.endpoints, user="app"), ttl=2) as app,
+        Seen(nobody) as seen_by_nobody,
+        Seen(app) as seen_by_app,
+    ):
+        first = registered(nobody, 80)
+        second = registered(app, 81)
+        for seen in (seen_by_nobody, seen_by_app):
+            seen.until(lambda snapshot: len(snapshot) == 2)
+        etcd.store.add_role("app", "READWRITE", "/services/")
+        for user in ("root", "app"):
+            etcd.store.add_user(user, user, user)
+        etcd.store.enable_auth()
+        etcd.store.login("root", "root")
+        third = nobody.register("billing", 82, "10.0.0.1")
+        assert state_of(third) == ("refused", "unauthenticated")
+        assert "no user was given: give username and password" in str(third.last_error)
+        registered(app, 83)
+        seen_by_app.until(lambda snapshot: len(snapshot) == 3)
+
+        # What was open before is not asked again who it is; what comes after is.
+        etcd.proxies[0].cut()
+        seen_by_nobody.until(lambda snapshot: snapshot.freshness == "stale")
+        first.wait("refused", 25)
+        assert state_of(first) == ("refused", "unauthenticated")
+        seen_by_app.until(lambda snapshot: [one.port for one in snapshot] == [81, 83])
+        second.update(tags=["still"])
+        seen_by_app.until(lambda snapshot: snapshot.freshness == "live" and snapshot[0].tags == ("still",))
+        assert second.state == "registered"
+
+
+@pytest.mark.parametrize("version", ["new", "old"])
+def test_tokens_that_expire_under_a_registration_and_a_watch_are_renewed(
+    version: Literal["new", "old"], new_cluster: NewCluster
+) -> None:
+    etcd = new_cluster(options=Options(version=version, auth_token="jwt", auth_token_ttl=1), users=True)
+    states: list[str] = []
+    with callsheet.connect(etcd.url, ttl=2) as client, Seen(client) as seen:
+        registration = registered(client, on_state=states.append)
+        logins, began, tag = Logins(etcd), time.monotonic(), 0
+        while logins.count() < 3:
+            assert time.monotonic() - began < 60, logins.count()
+            tag += 1
+            registration.update(tags=[str(tag)])
+            snapshot = seen.until(tagged(str(tag)))
+            assert snapshot.freshness == "live"
+        took = time.monotonic() - began
+        assert (registration.state, states) == ("registered", ["registered"])
+        assert logins.count() <= took + 3, "one login an expiry"
+
+
+@pytest.mark.parametrize("version", ["new", "old"])
+def test_a_token_that_expired_unused_is_renewed(
+    version: Literal["new", "old"], new_cluster: NewCluster
+) -> None:
+    etcd = new_cluster(options=Options(version=version, auth_token_ttl=1), users=True)
+    with callsheet.connect(etcd.url) as client:
+        client.ping()
+        logins, pause = Logins(etcd), 0.5
+        # Each use gives a simple token more time, so it is left alone for longer and longer.
+        while logins.count() == 0:
+            assert pause < 60
+            pause *= 2
+            time.sleep(pause)
+            client.ping()
+        assert logins.count() == 1
+
+
+class Logins:
+    """How often clients logged in from here on."""
+
+    def __init__(self, etcd: Cluster) -> None:
+        self._etcd = etcd
+        self._before = 0
+        self._before = self.count()
+
+    def count(self) -> int:
+        return self._etcd.calls("Authenticate") - self._etcd.store.logins - self._before
