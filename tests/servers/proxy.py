@@ -23,14 +23,8 @@ class Proxy:
     def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
         self._process = process
         self._path = f"/proxies/{name}"
-        proxy = {
-            "name": name,
-            "listen": f"127.0.0.1:{ports.free(1)[0]}",
-            "upstream": upstream,
-            "enabled": True,
-        }
-        self.endpoint = str(process.call("POST", "/proxies", proxy)["listen"])
         self.upstream = upstream
+        self.endpoint = self._listen(name)
 
     def disable(self) -> None:
         """Cut all connections and refuse new ones."""
@@ -43,6 +37,15 @@ class Proxy:
         """Cut all connections now; new ones are welcome."""
         self.disable()
         self.enable()
+
+    def lead_to(self, upstream: str) -> None:
+        """Cut all connections; new ones meet another server at the same address."""
+        self._process.call("POST", self._path, {"upstream": upstream})
+        self.upstream = upstream
+
+    def remove(self) -> None:
+        """Cut all connections, and be no more."""
+        self._process.call("DELETE", self._path)
 
     def heal(self) -> None:
         """As if nothing had ever been done to it. Connections that were swallowed end."""
@@ -77,7 +80,7 @@ class Proxy:
             delay=int(delay * 1_000_000),
         )
 
-    def _listen(self, name: str, attempts: int) -> str:
+    def _listen(self, name: str, attempts: int = 5) -> str:
         endpoint = f"127.0.0.1:{ports.free(1)[0]}"
         proxy = {"name": name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
         try:
