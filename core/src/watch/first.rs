@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 
 /// A failure younger than this answers a lookup as it is, so that lookups never hammer a registry that is down.
 const FRESH: Duration = Duration::from_millis(250);
+const ADVICE: &str = "; check that the registry runs and is reachable";
 
 pub(super) struct FirstLoad {
     outcome: watch::Sender<Outcome>,
@@ -60,14 +61,9 @@ impl FirstLoad {
 
     /// Until something was loaded; `unavailable` when that fails or takes longer than `limit`.
     pub(super) async fn wait(&self, what: &str, source: &str, limit: Duration) -> Result<()> {
-        let unavailable = |why: &str| {
-            Error::new(
-                Code::Unavailable,
-                format!(
-                    "can't read {what} from {source}{why}, and nothing was read before; \
-                     check that the registry runs and is reachable"
-                ),
-            )
+        let unavailable = |when: &str, advice: &str| {
+            let text = format!("can't read {what} from {source}{when}, and nothing was read before{advice}");
+            Error::new(Code::Unavailable, text)
         };
         let mut outcome = self.outcome.subscribe();
         let settled = async {
@@ -76,7 +72,9 @@ impl FirstLoad {
                     Outcome::Loaded => return Ok(()),
                     Outcome::Closed => return Err(Error::closed("client")),
                     Outcome::Failed { error, at } if at.elapsed() < FRESH => {
-                        return Err(unavailable("").with_cause(error));
+                        // A registry that answers needs something else, which the cause says.
+                        let advice = if error.retryable() { ADVICE } else { "" };
+                        return Err(unavailable("", advice).with_cause(error));
                     }
                     Outcome::Failed { .. } => self.poke.notify_one(),
                     Outcome::Loading => {}
@@ -88,7 +86,7 @@ impl FirstLoad {
         };
         match timeout(limit, settled).await {
             Ok(result) => result,
-            Err(_) => Err(unavailable(&format!(" within {limit:?}"))),
+            Err(_) => Err(unavailable(&format!(" within {limit:?}"), ADVICE)),
         }
     }
 }
