@@ -37,7 +37,7 @@ impl Session {
         source: Arc<str>,
         limit: Duration,
     ) -> Result<Arc<Self>> {
-        let late = unreachable(&endpoint, &format!("no answer within {limit:?}"));
+        let late = Error::new(Code::Timeout, format!("{endpoint}: no answer within {limit:?}"));
         let opened = async {
             let channel = dial(&endpoint, remote.tls.as_ref()).await?;
             let options = ConnectOptions::new().with_require_leader(true);
