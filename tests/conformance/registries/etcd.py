@@ -41,24 +41,31 @@ class Etcd:
         #: The one behind the address.
         self.cluster = self.own[0] if self.own else shared.cluster
         self.prefix = DEFAULT if self.own else f"/{number}/"
-        self.proxy = Proxy(shared.toxiproxy, str(number), self.cluster.endpoints[0])
-        self.url = self.cluster.url_of([self.proxy.endpoint], path="" if self.own else f"/{number}")
+        #: Two addresses where connections are cut without a moment in which nobody can connect.
+        names = (f"{number}a", f"{number}b") if needs & USERS else (f"{number}",)
+        self.proxies = [Proxy(shared.toxiproxy, name, self.cluster.endpoints[0]) for name in names]
+        addresses = [proxy.endpoint for proxy in self.proxies]
+        self.url = self.cluster.url_of(addresses, path="" if self.own else f"/{number}")
         self.lasting: set[str] = set()
 
     def fault(self, kind: str, on: bool, seconds: float, service: str, id: str) -> None:
         if kind not in self.needs:
             raise ValueError(f"the scenario does not say that it needs {kind!r}")
+        lasted = kind in self.lasting
         if kind in LASTING:
             on = seconds > 0 if kind == "slow" else on
             (self.lasting.add if on else self.lasting.discard)(kind)
         store, key = self.cluster.store, f"{self.prefix}{service}/{id}"
         match kind:
             case "unreachable":
-                (self.proxy.disable if on else self.proxy.enable)()
+                for proxy in self.proxies:
+                    (proxy.disable if on else proxy.enable)()
             case "slow":
-                self.proxy.heal()
-                if on:
-                    self.proxy.latency(seconds)
+                for proxy in self.proxies:
+                    if lasted:
+                        proxy.renew()
+                    if on:
+                        proxy.latency(seconds)
             case "down":
                 (self.cluster.stop if on else self.cluster.start)()
             case "refuse":
@@ -90,7 +97,8 @@ class Etcd:
             self.fault(kind, False, 0, "", "")
 
     def close(self) -> None:
-        self.proxy.remove()
+        for proxy in self.proxies:
+            proxy.remove()
         for cluster in self.own:
             cluster.close()
         if not self.own:
@@ -104,13 +112,15 @@ class Etcd:
             return
         self.cluster.store.forbid("app", DEFAULT)
         # etcd asks for permission when a watch begins: who watches already would not feel it.
-        self.proxy.cut()
+        for proxy in self.proxies:
+            proxy.cut()
 
     def _lead_to(self, cluster: Cluster) -> None:
         if cluster not in self.own:
             self.own.append(cluster)
         self.cluster = cluster
-        self.proxy.lead_to(cluster.endpoints[0])
+        for proxy in self.proxies:
+            proxy.lead_to(cluster.endpoints[0])
 
     def _restored(self) -> Cluster:
         """Another cluster with the same keys and leases, as from a backup."""
