@@ -41,11 +41,8 @@ class Etcd:
         #: The one behind the address.
         self.cluster = self.own[0] if self.own else shared.cluster
         self.prefix = DEFAULT if self.own else f"/{number}/"
-        #: Two addresses where connections are cut without a moment in which nobody can connect.
-        names = (f"{number}a", f"{number}b") if needs & USERS else (f"{number}",)
-        self.proxies = [Proxy(shared.toxiproxy, name, self.cluster.endpoints[0]) for name in names]
-        addresses = [proxy.endpoint for proxy in self.proxies]
-        self.url = self.cluster.url_of(addresses, path="" if self.own else f"/{number}")
+        self.proxy = Proxy(shared.toxiproxy, str(number), self.cluster.endpoints[0])
+        self.url = self.cluster.url_of([self.proxy.endpoint], path="" if self.own else f"/{number}")
         self.lasting: set[str] = set()
 
     def fault(self, kind: str, on: bool, seconds: float, service: str, id: str) -> None:
@@ -58,14 +55,12 @@ class Etcd:
         store, key = self.cluster.store, f"{self.prefix}{service}/{id}"
         match kind:
             case "unreachable":
-                for proxy in self.proxies:
-                    (proxy.disable if on else proxy.enable)()
+                (self.proxy.disable if on else self.proxy.enable)()
             case "slow":
-                for proxy in self.proxies:
-                    if lasted:
-                        proxy.renew()
-                    if on:
-                        proxy.latency(seconds)
+                if lasted:
+                    self.proxy.renew()
+                if on:
+                    self.proxy.latency(seconds)
             case "down":
                 (self.cluster.stop if on else self.cluster.start)()
             case "refuse":
@@ -97,8 +92,7 @@ class Etcd:
             self.fault(kind, False, 0, "", "")
 
     def close(self) -> None:
-        for proxy in self.proxies:
-            proxy.remove()
+        self.proxy.remove()
         for cluster in self.own:
             cluster.close()
         if not self.own:
@@ -112,15 +106,13 @@ class Etcd:
             return
         self.cluster.store.forbid("app", DEFAULT)
         # etcd asks for permission when a watch begins: who watches already would not feel it.
-        for proxy in self.proxies:
-            proxy.cut()
+        self.proxy.cut()
 
     def _lead_to(self, cluster: Cluster) -> None:
         if cluster not in self.own:
             self.own.append(cluster)
         self.cluster = cluster
-        for proxy in self.proxies:
-            proxy.lead_to(cluster.endpoints[0])
+        self.proxy.lead_to(cluster.endpoints[0])
 
     def _restored(self) -> Cluster:
         """Another cluster with the same keys and leases, as from a backup."""
