@@ -21,7 +21,7 @@ class Proxy:
     """In front of one server; `endpoint` is host:port. Made by `Toxiproxy`."""
 
     def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
-        self._process = process
+        self.process = process
         self._name = name
         self._path = f"/proxies/{name}"
         self.upstream = upstream
@@ -29,10 +29,10 @@ class Proxy:
 
     def disable(self) -> None:
         """Cut all connections and refuse new ones."""
-        self._process.call("POST", self._path, {"enabled": False})
+        self.process.call("POST", self._path, {"enabled": False})
 
     def enable(self) -> None:
-        self._process.call("POST", self._path, {"enabled": True})
+        self.process.call("POST", self._path, {"enabled": True})
 
     def cut(self) -> None:
         """Cut all connections now; new ones are welcome."""
@@ -41,12 +41,12 @@ class Proxy:
 
     def lead_to(self, upstream: str) -> None:
         """Cut all connections; new ones meet another server at the same address."""
-        self._process.call("POST", self._path, {"upstream": upstream})
+        self.process.call("POST", self._path, {"upstream": upstream})
         self.upstream = upstream
 
     def remove(self) -> None:
         """Cut all connections, and be no more."""
-        self._process.call("DELETE", self._path)
+        self.process.call("DELETE", self._path)
 
     def renew(self) -> None:
         """As `heal`, but cuts all connections and is quick: of a connection that was given up while data was held back,
@@ -57,8 +57,8 @@ class Proxy:
 
     def heal(self) -> None:
         """As if nothing had ever been done to it. Connections that were swallowed end."""
-        for toxic in self._process.call("GET", self._path)["toxics"]:
-            self._process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
+        for toxic in self.process.call("GET", self._path)["toxics"]:
+            self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
         self.enable()
 
     # --- What goes on until `heal`, for open and new connections ------------------------------------------------
@@ -100,12 +100,12 @@ class Proxy:
 
     def _listen(self, endpoint: str) -> None:
         proxy = {"name": self._name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
-        self._process.call("POST", "/proxies", proxy)
+        self.process.call("POST", "/proxies", proxy)
 
     def _add(self, kind: str, streams: Sequence[Stream], **attributes: int) -> None:
         for stream in streams:
             toxic = {"type": kind, "name": f"{kind}-{stream}", "stream": stream, "attributes": attributes}
-            self._process.call("POST", f"{self._path}/toxics", toxic)
+            self.process.call("POST", f"{self._path}/toxics", toxic)
 
 
 class Toxiproxy:

@@ -11,7 +11,7 @@ from scenario import scenarios
 
 sys.path.insert(0, str(CONFORMANCE))
 
-import registries  # noqa: E402
+import registries
 
 NAMES = os.environ.get("CALLSHEET_CONFORMANCE_REGISTRIES", " ".join(registries.NAMES)).split()
 
@@ -37,4 +37,3 @@ def pytest_generate_tests(metafunc):
         for area, scenario in scenarios()
     ]
     metafunc.parametrize("case", cases)
-

@@ -1,5 +1,5 @@
-"""The registries that scenarios run on, each empty and with ways to hurt it for real. `memory:` is not here: it lives in the
-driver's process, and each language has a control of it.
+"""The registries that scenarios run on, each empty and with ways to hurt it for real. `memory:` is not here: it lives in
+the driver's process, and each language has a control of it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `servers`
 
-from servers.warden import warden  # noqa: E402
+from servers.warden import warden
 
-from .etcd import Etcd, Shared  # noqa: E402
-from .local import Local  # noqa: E402
+from .etcd import Etcd, Shared
+from .local import Local
 
 NAMES = ("memory", "local", "etcd")
 

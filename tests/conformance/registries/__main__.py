@@ -1,5 +1,5 @@
-"""`python tests/conformance/registries`, for Rust's runner: prints the path of a socket, and ends when its input does. Each
-connection is one registry: lines of JSON, the first of which opens it, every other one a fault.
+"""`python tests/conformance/registries`, for Rust's runner: prints the path of a socket, and ends when its input does.
+Each connection is one registry: lines of JSON, the first of which opens it, every other one a fault.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ REGISTRIES = Registries()
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """`{"registry": "etcd", "needs": [...]}` is answered with its `url`, `{"kind": "put", ...}` and `{"heal": true}` with
-    nothing; each with an `error` when it could not be done.
+    """`{"registry": "etcd", "needs": [...]}` is answered with its `url`, `{"kind": "put", ...}` and `{"heal": true}`
+    with nothing; each with an `error` when it could not be done.
     """
 
     def handle(self) -> None:

@@ -1,5 +1,5 @@
-"""`etcd://`: real servers, and what happens to them. Scenarios share one, each with a prefix and a proxy of its own; those
-that do what others would feel get a server of their own.
+"""`etcd://`: real servers, and what happens to them. Scenarios share one, each with a prefix and a proxy of its own;
+those that do what others would feel get a server of their own.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Etcd:
             case "garbage":
                 nested = {"": instance(service, ""), "nested/key": instance(service, "nested/key")}
                 values = {id: b"null"} if id else GARBAGE | nested
-                store.transaction({f"{self.prefix}{service}/{id}": its for id, its in values.items()})
+                store.transaction({f"{self.prefix}{service}/{name}": its for name, its in values.items()})
             case _:
                 raise ValueError(f"etcd has no fault {kind!r}")
 

@@ -42,7 +42,7 @@ class Local:
         pass
 
     def _put(self, service: str, values: dict[str, bytes]) -> None:
-        rows = [(service, id, value) for id, value in values.items()]
+        rows = [(service, name, value) for name, value in values.items()]
         self._execute("INSERT OR REPLACE INTO instances (service, id, body) VALUES (?, ?, ?)", *rows)
 
     def _execute(self, statement: str, *rows: tuple[object, ...]) -> None:
