@@ -1,5 +1,5 @@
-"""The registries that scenarios run on, each empty and with ways to hurt it for real. `memory:` is not here: it lives in
-the driver's process, and each language has a control of it.
+"""The registries that scenarios run on, each empty and with ways to hurt it for real. `memory:` is not here: it lives
+in the driver's process, and each language has a control of it.
 """
 
 from __future__ import annotations
