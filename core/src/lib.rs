@@ -46,7 +46,7 @@ mod callbacks;
 pub mod cli;
 mod client;
 // memory: keeps instances as they are.
-#[cfg(any(feature = "local", test))]
+#[cfg(any(feature = "etcd", feature = "local", test))]
 mod codec;
 mod config;
 #[cfg(unix)]

@@ -45,7 +45,6 @@ pub(crate) struct Remote {
 
 /// The files and names of TLS. They are read anew for each connection, so that they can be rotated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "no registry of this build has servers"))]
 pub(crate) struct Tls {
     /// `None`: the system's own.
     pub(crate) ca: Option<PathBuf>,
