@@ -21,33 +21,44 @@ class Proxy:
     """In front of one server; `endpoint` is host:port. Made by `Toxiproxy`."""
 
     def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
-        self._process = process
+        self.process = process
+        self._name = name
         self._path = f"/proxies/{name}"
-        proxy = {
-            "name": name,
-            "listen": f"127.0.0.1:{ports.free(1)[0]}",
-            "upstream": upstream,
-            "enabled": True,
-        }
-        self.endpoint = str(process.call("POST", "/proxies", proxy)["listen"])
         self.upstream = upstream
+        self.endpoint = self._listen_somewhere()
 
     def disable(self) -> None:
         """Cut all connections and refuse new ones."""
-        self._process.call("POST", self._path, {"enabled": False})
+        self.process.call("POST", self._path, {"enabled": False})
 
     def enable(self) -> None:
-        self._process.call("POST", self._path, {"enabled": True})
+        self.process.call("POST", self._path, {"enabled": True})
 
     def cut(self) -> None:
         """Cut all connections now; new ones are welcome."""
         self.disable()
         self.enable()
 
+    def lead_to(self, upstream: str) -> None:
+        """Cut all connections; new ones meet another server at the same address."""
+        self.process.call("POST", self._path, {"upstream": upstream})
+        self.upstream = upstream
+
+    def remove(self) -> None:
+        """Cut all connections, and be no more."""
+        self.process.call("DELETE", self._path)
+
+    def renew(self) -> None:
+        """As `heal`, but cuts all connections and is quick: of a connection that was given up while data was held back,
+        toxiproxy takes seconds to undo what is done to it.
+        """
+        self.remove()
+        self._listen(self.endpoint)
+
     def heal(self) -> None:
         """As if nothing had ever been done to it. Connections that were swallowed end."""
-        for toxic in self._process.call("GET", self._path)["toxics"]:
-            self._process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
+        for toxic in self.process.call("GET", self._path)["toxics"]:
+            self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
         self.enable()
 
     # --- What goes on until `heal`, for open and new connections ------------------------------------------------
@@ -77,21 +88,24 @@ class Proxy:
             delay=int(delay * 1_000_000),
         )
 
-    def _listen(self, name: str, attempts: int) -> str:
+    def _listen_somewhere(self, attempts: int = 5) -> str:
         endpoint = f"127.0.0.1:{ports.free(1)[0]}"
-        proxy = {"name": name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
         try:
-            self._process.call("POST", "/proxies", proxy)
+            self._listen(endpoint)
         except RuntimeError as error:
             if "address already in use" not in str(error) or attempts == 1:
                 raise
-            return self._listen(name, attempts - 1)
+            return self._listen_somewhere(attempts - 1)
         return endpoint
+
+    def _listen(self, endpoint: str) -> None:
+        proxy = {"name": self._name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
+        self.process.call("POST", "/proxies", proxy)
 
     def _add(self, kind: str, streams: Sequence[Stream], **attributes: int) -> None:
         for stream in streams:
             toxic = {"type": kind, "name": f"{kind}-{stream}", "stream": stream, "attributes": attributes}
-            self._process.call("POST", f"{self._path}/toxics", toxic)
+            self.process.call("POST", f"{self._path}/toxics", toxic)
 
 
 class Toxiproxy:

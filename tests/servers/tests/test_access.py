@@ -29,6 +29,11 @@ def test_users_may_what_their_role_says(version: Version, new_cluster: NewCluste
         etcd.store_of("").put("/services/a/1", "{}")
     with pytest.raises(Refused, match="authentication failed"):
         Gateway(etcd.endpoints[0]).call("auth/authenticate", {**PASSWORD, "password": "wrong"})
+    etcd.store.forbid("app", "/services/")
+    with pytest.raises(Refused, match="permission denied"):
+        etcd.store_of("app").get("/services/a/1")
+    etcd.store.allow("app", "READ", "/services/")
+    assert etcd.store_of("app").get("/services/a/1") is not None
     assert etcd.members[0].healthy
     etcd.wipe()
     etcd.store_of("app").put("/services/a/1", "{}")

@@ -38,6 +38,7 @@ def test_leases(etcd: Cluster) -> None:
     store.revoke(lease)
     assert store.get("/services/a/1") is None
     assert store.lease(lease).ttl == -1
+    assert store.grant(60, lease) == lease
 
 
 def test_compacted_revisions_are_gone(etcd: Cluster) -> None:
