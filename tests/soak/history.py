@@ -51,6 +51,8 @@ class History:
         self._members = members
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="history")
+
+    def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:

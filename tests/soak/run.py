@@ -25,12 +25,14 @@ LOGS = Path(__file__).parents[2] / "target" / "soak" / "logs"
 #: times that is for a machine that has other things to do.
 DEADLINE = 75.0
 LOOK = 0.05
+STAYS = 0.5
 
 
 def run(seed: int, seconds: float) -> int:
     report = Report(seed, seconds)
     with Cluster(3, proxied=True, options=Options(flags=QUICK)) as cluster:
         history = History(cluster.members)
+        history.start()
         crew: Crew | None = None
         try:
             crew = Crew(cluster.url, history, Ledger(), logs(LOGS))
@@ -55,8 +57,9 @@ class Run:
         self._report = report
         self._faults = Faults(cluster, crew, history)
         self._active = 0
-        #: Since when no fault is active, while not all is well again.
+        #: Since when no fault is active, until all is well again; and since when all is well.
         self._healing: float | None = None
+        self._well: float | None = None
 
     def go(self, steps: list[Step]) -> list[str]:
         """What is wrong."""
@@ -110,11 +113,16 @@ class Run:
             self._healing = time.monotonic()
 
     def _look(self) -> None:
-        """Whether all is well again."""
+        """Whether all is well again. A fault may be noticed after its end, so that it has to stay well for a while."""
+        now = time.monotonic()
         if self._active or not self._crew.well:
+            self._well = None
+            return
+        self._well = self._well or now
+        if now < self._well + STAYS:
             return
         if self._healing is not None:
-            self._report.heal(time.monotonic() - self._healing)
+            self._report.heal(max(self._well - self._healing, 0))
             self._healing = None
         for process in self._crew:
             process.first = process.first or process.usage
