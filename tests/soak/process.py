@@ -35,7 +35,7 @@ class Process:
 
     def __init__(self, part: Part, url: str, history: History, log: Path) -> None:
         self.part = part
-        self.log = log
+        self._log = log
         self.lock = threading.Lock()
         self.tracks = {watcher.name: Track(watcher.name) for watcher in part.watchers}
         self.states: dict[str, str] = {}
@@ -48,7 +48,9 @@ class Process:
         self.last: Usage | None = None
         self.starts = 0
         self._url = url
-        self._history = history
+        self._lines = {
+            watcher.name: history.line(watcher.service, watcher.healthy) for watcher in part.watchers
+        }
         self._commands = 0
         self.start()
 
@@ -57,7 +59,7 @@ class Process:
         self.states = {}
         self.unanswered = set()
         self.first = None
-        with self.log.open("ab") as log:
+        with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 [*self.part.command, self._url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
@@ -72,10 +74,9 @@ class Process:
     def watch(self, name: str, *, anew: bool = False) -> None:
         """Opens a watcher, or closes it and opens it again."""
         watcher = next(watcher for watcher in self.part.watchers if watcher.name == name)
-        line = self._history.line(watcher.service, watcher.healthy)
         if anew:
             with self.lock:
-                self.tracks[name].anew(line)
+                self.tracks[name].anew(self._lines[name])
         self.tell("watch", watcher=name, service=watcher.service, healthy=watcher.healthy)
 
     def tell(self, what: str, **more: object) -> None:
@@ -84,8 +85,11 @@ class Process:
             self.unanswered.add(self._commands)
         line = json.dumps({"do": what, "number": self._commands, **more}) + "\n"
         assert self._child.stdin is not None
-        self._child.stdin.write(line.encode())
-        self._child.stdin.flush()
+        try:
+            self._child.stdin.write(line.encode())
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            self.problems.append(f"{self.part.name} ended by itself, with status {self._child.wait()}")
 
     # --- What is done to it -------------------------------------------------------------------------------------
 
@@ -123,10 +127,18 @@ class Process:
             return not self.unanswered and all(self._is_true(name) for name in self.tracks)
 
     def _is_true(self, name: str) -> bool:
-        watcher = next(watcher for watcher in self.part.watchers if watcher.name == name)
         track = self.tracks[name]
-        now = self._history.line(watcher.service, watcher.healthy).states[-1]
-        return track.freshness == "live" and track.last == now
+        return track.freshness == "live" and track.last == self._lines[name].states[-1]
+
+    def judge(self) -> list[str]:
+        """What it said or saw that is wrong."""
+        with self.lock:
+            wrong = list(self.problems)
+            for name, track in self.tracks.items():
+                track.judge(self._lines[name])
+                wrong += track.problems
+                wrong += [track.unexplained] if track.unexplained else []
+            return wrong
 
     def _read(self) -> None:
         assert self._child.stdout is not None

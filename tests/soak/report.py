@@ -72,14 +72,13 @@ class Report:
         for process in crew:
             print(f"  {_usage(process)}")
 
-    def failure(self, problems: list[str], crew: Crew | None) -> None:
+    def failure(self, problems: list[str], logs: Path) -> None:
         print(f"\nFAILED with seed {self.seed} (repeat: make soak SECONDS={self.seconds:g} SEED={self.seed})")
         print("the end of what happened:")
         print("\n".join(self._tail))
         print("what is wrong:")
-        print("\n".join(f"  {problem}" for problem in problems[:50]), flush=True)
-        if crew is not None:
-            print(f"logs: {', '.join(str(process.log) for process in crew)}", flush=True)
+        print("\n".join(f"  {problem}" for problem in problems[:50]))
+        print(f"what the processes logged is in {logs}", flush=True)
 
 
 STATS = (
@@ -107,11 +106,3 @@ def _usage(process: Process) -> str:
         f"{last.megabytes:.1f} MB, descriptors {first.descriptors} -> {last.descriptors}, "
         f"threads {first.threads} -> {last.threads}"
     )
-
-
-def logs(root: Path) -> Path:
-    """An empty folder for what the processes say."""
-    root.mkdir(parents=True, exist_ok=True)
-    for log in root.glob("*.log"):
-        log.unlink()
-    return root

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import shutil
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,7 @@ from .history import History
 from .invariants import differences
 from .ledger import Ledger
 from .parts import PREFIX, SLOTS
-from .report import ACTIONS, Report, logs
+from .report import ACTIONS, Report
 from .schedule import Step, schedule
 
 LOGS = Path(__file__).parents[2] / "target" / "soak" / "logs"
@@ -30,21 +32,28 @@ STAYS = 0.5
 
 def run(seed: int, seconds: float) -> int:
     report = Report(seed, seconds)
+    folder = LOGS / str(seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     with Cluster(3, proxied=True, options=Options(flags=QUICK)) as cluster:
         history = History(cluster.members)
         history.start()
         crew: Crew | None = None
         try:
-            crew = Crew(cluster.url, history, Ledger(), logs(LOGS))
+            crew = Crew(cluster.url, history, Ledger(), folder)
             problems = Run(cluster, history, crew, report).go(schedule(seed, seconds))
             report.summary(crew, history.revision)
+        except Exception:
+            # The seed and what happened are to be told here too.
+            problems = [f"the run itself failed: {traceback.format_exc()}"]
         finally:
             if crew is not None:
                 crew.kill()
             history.close()
     if problems:
-        report.failure(problems, crew)
+        report.failure(problems, folder)
         return 1
+    shutil.rmtree(folder)
     print("1 passed: nothing was lost, and nothing is left", flush=True)
     return 0
 
@@ -52,7 +61,6 @@ def run(seed: int, seconds: float) -> int:
 class Run:
     def __init__(self, cluster: Cluster, history: History, crew: Crew, report: Report) -> None:
         self._cluster = cluster
-        self._history = history
         self._crew = crew
         self._report = report
         self._faults = Faults(cluster, crew, history)
@@ -66,6 +74,7 @@ class Run:
         try:
             if problems := self._open():
                 return problems
+            self._measure()
             self._storm(steps)
             problems = self._settle()
             return problems + self._leave(problems)
@@ -124,6 +133,10 @@ class Run:
         if self._healing is not None:
             self._report.heal(max(self._well - self._healing, 0))
             self._healing = None
+        self._measure()
+
+    def _measure(self) -> None:
+        """What a process holds when all is well for the first time in its life."""
         for process in self._crew:
             process.first = process.first or process.usage
 
@@ -134,24 +147,20 @@ class Run:
         self._faults.finish()
         self._cluster.wait_healthy()
         problems = self._until_nothing("after the last fault", self._differences)
+        self._measure()
         for process in self._crew:
-            process.first = process.first or process.usage
             if process.part.slots:
                 process.tell("stats")
         problems += self._until_nothing("after it was well", self._growth)
         for process in self._crew:
             process.last = process.usage
-            problems += process.problems
-            for watcher in process.part.watchers:
-                track = process.tracks[watcher.name]
-                track.judge(self._history.line(watcher.service, watcher.healthy))
-                problems += track.problems
-                problems += [track.unexplained] if track.unexplained else []
+            problems += process.judge()
         return problems
 
     def _differences(self) -> list[str]:
         self._look()
-        return differences(self._cluster.store, self._crew)
+        healing = ["it has not been well for long enough"] if self._healing is not None else []
+        return healing + differences(self._cluster.store, self._crew)
 
     def _growth(self) -> list[str]:
         grown = ((process, process.usage.growth(process.first)) for process in self._crew if process.first)

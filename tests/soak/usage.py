@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Allocators keep what they once needed and heaps grow; what leaks passes this in half an hour.
-MEGABYTES = 12
-#: A connection that is being replaced, a name lookup that has not given its thread back.
-DESCRIPTORS = 2
+MEGABYTES = 8
+#: Runtimes keep threads that were needed once; what leaks one per fault passes this in a minute.
 THREADS = 3
 
 
@@ -24,7 +23,7 @@ class Usage:
         grown = []
         if self.megabytes > first.megabytes + MEGABYTES:
             grown.append(f"memory from {first.megabytes:.1f} to {self.megabytes:.1f} MB")
-        if self.descriptors > first.descriptors + DESCRIPTORS:
+        if self.descriptors > first.descriptors:
             grown.append(f"descriptors from {first.descriptors} to {self.descriptors}")
         if self.threads > first.threads + THREADS:
             grown.append(f"threads from {first.threads} to {self.threads}")
