@@ -7,13 +7,14 @@ from .etcd import QUICK, Etcd, Options
 from .gateway import Refused, Unreachable
 from .process import StartFailed
 from .proxy import Proxy, Toxiproxy
-from .store import Entry, Store
+from .store import Entry, Lease, Store
 
 __all__ = [
     "QUICK",
     "Cluster",
     "Entry",
     "Etcd",
+    "Lease",
     "Options",
     "Proxy",
     "Refused",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from . import binaries, ports
 from .process import Process
 
 START_DEADLINE = 20.0
+CALL_DEADLINE = 8.0
 Stream = Literal["upstream", "downstream"]
 BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
 
@@ -26,6 +28,10 @@ class Proxy:
         self._path = f"/proxies/{name}"
         self.upstream = upstream
         self.endpoint = self._listen_somewhere()
+
+    def listen(self) -> None:
+        """Once its process is there; again, after that was started anew."""
+        self._listen(self.endpoint)
 
     def disable(self) -> None:
         """Cut all connections and refuse new ones."""
@@ -57,9 +63,13 @@ class Proxy:
 
     def heal(self) -> None:
         """As if nothing had ever been done to it. Connections that were swallowed end."""
-        for toxic in self.process.call("GET", self._path)["toxics"]:
-            self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
-        self.enable()
+        try:
+            for toxic in self.process.call("GET", self._path)["toxics"]:
+                self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
+            self.enable()
+        except TimeoutError:
+            # It hangs when a connection ends just as a toxic is taken from it (Shopify/toxiproxy#558).
+            self.process.restart()
 
     # --- What goes on until `heal`, for open and new connections ------------------------------------------------
 
@@ -112,6 +122,8 @@ class Toxiproxy:
     """One process with a proxy for each of `upstreams` (host:port). Started when this returns."""
 
     def __init__(self, upstreams: Sequence[str], folder: Path) -> None:
+        # One call at a time, and none while it is started anew.
+        self._lock = threading.RLock()
         for attempt in range(5):
             port = ports.free(1)[0]
             self._address = f"127.0.0.1:{port}"
@@ -134,15 +146,26 @@ class Toxiproxy:
     def endpoints(self) -> list[str]:
         return [proxy.endpoint for proxy in self.proxies]
 
+    def restart(self) -> None:
+        """On the same ports and without a toxic anywhere. All connections are cut."""
+        with self._lock:
+            self.process.kill()
+            self.process.start()
+            if not self._answers():
+                raise self.process.start_failed("did not answer")
+            for proxy in self.proxies:
+                proxy.listen()
+
     def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of its HTTP interface; its client libraries are older than it is."""
-        connection = http.client.HTTPConnection(self._address, timeout=15)
-        try:
-            connection.request(verb, path, None if body is None else json.dumps(body))
-            answer = connection.getresponse()
-            said = answer.read()
-        finally:
-            connection.close()
+        with self._lock:
+            connection = http.client.HTTPConnection(self._address, timeout=CALL_DEADLINE)
+            try:
+                connection.request(verb, path, None if body is None else json.dumps(body))
+                answer = connection.getresponse()
+                said = answer.read()
+            finally:
+                connection.close()
         if answer.status >= 300:
             raise RuntimeError(f"toxiproxy: {verb} {path} {body}: {answer.status} {said.decode()}")
         return dict(json.loads(said)) if said else {}

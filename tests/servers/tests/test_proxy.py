@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import servers.proxy
 from servers import Cluster, Proxy, Unreachable
 from servers.gateway import Gateway
 
@@ -117,3 +118,14 @@ def test_bandwidth(etcd: Cluster, proxy: Proxy) -> None:
     begun = time.monotonic()
     Gateway(proxy.endpoint).call("kv/range", {"key": "Ymln"})
     assert time.monotonic() - begun >= 0.3
+
+
+def test_a_proxy_heals_when_toxiproxy_hangs(
+    etcd: Cluster, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.blackhole()
+    toxiproxy = next(process for process in etcd.processes if process.name == "toxiproxy")
+    toxiproxy.pause()
+    monkeypatch.setattr(servers.proxy, "CALL_DEADLINE", 0.5)
+    proxy.heal()
+    ask(proxy)
