@@ -99,10 +99,22 @@ DEMO := setup target/demo/cyd target/demo/dot
 demo: $(DEMO) ## The main job with real processes in four languages (under a minute after the build)
 	@$(BIN)/python demo/demo.py
 
+# The clients that callsheet is measured beside, in a venv and a node_modules of their own: nothing else needs them.
+PEERS := tests/bench/peers
+
+target/bench/python/.peers: $(PEERS)/requirements.txt $(BIN)/.tools
+	@$(BIN)/python -m venv target/bench/python
+	@target/bench/python/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json | node-tools
+	@cd $(PEERS) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 .PHONY: bench
-bench: setup | go-tools ## callsheet beside its floors, measured in one run
+bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run (ONLY="etcd local" and so on)
 	@cargo build --quiet --release --locked -p callsheet-bench
-	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench/bench.py $(ONLY)
 
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
@@ -172,4 +184,4 @@ format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools #
 
 .PHONY: clean
 clean: ## Remove what was built here
-	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node
+	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node $(PEERS)/node_modules
