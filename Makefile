@@ -167,7 +167,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers bindings-c/tests
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
-	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go demo); \
+	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go $(PEERS)/go tests/conformance/go demo); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
 	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/conformance/go demo/cast/cyd; do \
 		go vet -C $$module .; done
@@ -179,7 +179,7 @@ format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools #
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 	@cd bindings-node && npm run --silent format
-	@gofmt -w bindings-c/go tests/bench/go tests/conformance/go demo
+	@gofmt -w bindings-c/go tests/bench/go $(PEERS)/go tests/conformance/go demo
 	@$(BIN)/clang-format -i $(C_LANGUAGE)
 
 .PHONY: clean

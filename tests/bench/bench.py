@@ -141,7 +141,10 @@ def main(asked: list[str]) -> None:
             ratio = f"{figure[1] / floor[1]:.2f}"
         beside = shown(floor, row["unit"]) if floor else "-"
         table.append((row["name"], shown(figure, row["unit"]), row["goal"], row["floor"], beside, ratio))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    on = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if "etcd" in parts:
+        on += ", " + run("etcd", [str(binaries.etcd()), "--version"]).splitlines()[0]
+    print(f"{on}\n")
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for number, line in enumerate(table):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -17,7 +17,7 @@ from rows import Row, row, spread
 from servers import Cluster
 
 MANY = 10_000
-LISTS = 7
+LISTS = 11
 WEIGHINGS = 3
 #: Where what many read is, so that it is there once.
 SHARED = "/many/"

@@ -102,10 +102,10 @@ def changes(languages: list[Language], endpoint: str, putter: Putter) -> Iterato
     followers = followed([*languages, *PEERS, crowded], endpoint, putter)
     of = {follower.language.name: follower.figures for follower in followers}
     trips = [trip for follower in followers for trip in follower.round_trips]
-    yield row("etcd: a put's own round trip, p50", "ms", spread(trips))
+    yield row("etcd: a put's round trip, p50", "ms", spread(trips))
     for pair in PAIRS:
         ours, peer = of[pair.language], of[pair.peer.name]
-        name = f"etcd: put to {pair.language} callback, over that"
+        name = f"etcd: put to {pair.language} callback over the put's round trip"
         yield row(f"{name}, p50", "ms", spread(ours.p50), pair.peer.called, spread(peer.p50), pair.latency)
         yield row(f"{name}, p99", "ms", spread(ours.p99), pair.peer.called, spread(peer.p99))
     for pair in PAIRS:
