@@ -18,6 +18,8 @@ GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*
 C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c \
 	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path '*/go/*.h')
 
+GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/conformance/go tests/soak
+
 .NOTPARALLEL:
 
 .PHONY: help
@@ -101,10 +103,22 @@ REGISTRY = local
 demo: $(DEMO) ## The main job with real processes in four languages; REGISTRY=etcd plays it on an etcd
 	@$(BIN)/python demo/demo.py --registry $(REGISTRY)
 
+# The clients that callsheet is measured beside, in a venv and a node_modules of their own: nothing else needs them.
+PEERS := tests/bench/peers
+
+target/bench/python/.peers: $(PEERS)/requirements.txt $(BIN)/.tools
+	@$(BIN)/python -m venv target/bench/python
+	@target/bench/python/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json | node-tools
+	@cd $(PEERS) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 .PHONY: bench
-bench: setup | go-tools ## callsheet beside its floors, measured in one run
+bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run (ONLY="etcd local" and so on)
 	@cargo build --quiet --release --locked -p callsheet-bench
-	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench/bench.py $(ONLY)
 
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
@@ -179,7 +193,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
-	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go tests/soak demo); \
+	@unformatted=$$(gofmt -l $(GO_FOLDERS)); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
 	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/conformance/go tests/soak/cast/watcher \
 		demo/cast/cyd; do \
@@ -192,9 +206,9 @@ format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools #
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 	@cd bindings-node && npm run --silent format
-	@gofmt -w bindings-c/go tests/bench/go tests/conformance/go tests/soak demo
+	@gofmt -w $(GO_FOLDERS)
 	@$(BIN)/clang-format -i $(C_LANGUAGE)
 
 .PHONY: clean
 clean: ## Remove what was built here
-	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node
+	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node $(PEERS)/node_modules

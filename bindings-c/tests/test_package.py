@@ -102,7 +102,16 @@ def test_an_example_builds_through_cmake(installed: Path, target: str, moved: bo
 
 @pytest.mark.parametrize(("features", "libraries"), [("", ()), ("local", ("sqlite",)), ("etcd", ("tonic",))])
 def test_a_library_with_some_registries_can_be_built(features: str, libraries: tuple[str, ...]) -> None:
-    arguments = ("--locked", "-p", "callsheet", "-p", "callsheet-c", "--no-default-features", "--features", features)
+    arguments = (
+        "--locked",
+        "-p",
+        "callsheet",
+        "-p",
+        "callsheet-c",
+        "--no-default-features",
+        "--features",
+        features,
+    )
     run("cargo", "clippy", "--quiet", *arguments, "--", "-D", "warnings", within=1800, cwd=ROOT)
     tree = run("cargo", "tree", *arguments, "--edges", "normal", "--prefix", "none", cwd=ROOT).stdout
     assert "tokio" in tree

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 import callsheet
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

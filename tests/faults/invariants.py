@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from servers import Cluster, Entry
-
 import callsheet
 from footprint import connections
+from servers import Cluster, Entry
 
 if TYPE_CHECKING:
     from scene import Scene

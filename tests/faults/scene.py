@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterable
 from types import TracebackType
 
-from invariants import at_work, left_behind, until_none
-from servers import Cluster
-
 import callsheet
 from follower import Follower
 from footprint import Footprint
+from invariants import at_work, left_behind, until_none
+from servers import Cluster
 
 # Five times the longest pause between two tries, and what a request may take.
 SETTLED = 50.0

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import callsheet
 import pytest
+from conftest import NewEtcd, Say
+from footprint import Stopwatch, connections
 from invariants import until_none
 from scene import Scene, lasting
 from servers import Cluster, Etcd
 from servers.binaries import Version
-
-import callsheet
-from conftest import NewEtcd, Say
-from footprint import Stopwatch, connections
 
 # Within this another member serves, whatever became of the one in use.
 FAILOVER = 12.0

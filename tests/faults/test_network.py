@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import os
 
+from conftest import NewEtcd, Say
+from footprint import Footprint, Stopwatch
 from invariants import gauge
 from scene import MEMORY, SETTLED, Scene, lasting
 from servers.binaries import Version
-
-from conftest import NewEtcd, Say
-from footprint import Footprint, Stopwatch
 
 # A silent connection is given up within this.
 SILENT = 12.0
@@ -92,7 +91,9 @@ def test_a_silent_connection_is_given_up(version: Version, new_etcd: NewEtcd, sa
             proxy.heal()
             live = follower.until_ids({registration.id}, 5 * (RETRY + REQUEST))
             scene.until_registered(5 * (RETRY + REQUEST))
-            say(f"{what}: stale after {stale:.2f} s (promised {SILENT:g} s), live {live:.2f} s after it healed")
+            say(
+                f"{what}: stale after {stale:.2f} s (promised {SILENT:g} s), live {live:.2f} s after it healed"
+            )
 
 
 def test_12_killed_server_costs_no_processor_time(version: Version, new_etcd: NewEtcd, say: Say) -> None:

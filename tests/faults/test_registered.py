@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from scene import Scene, lasting
-from servers.binaries import Version
-
 import callsheet
+import pytest
 from conftest import NewEtcd, Say
 from footprint import Stopwatch
+from scene import Scene, lasting
+from servers.binaries import Version
 
 # Longest pause between two tries, and one request: what a registration may take once etcd answers.
 RETRY, REQUEST = 5.0, 5.0

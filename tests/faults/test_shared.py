@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from conftest import NewEtcd, Say
+from footprint import Stopwatch, connections
 from invariants import STREAMS, gauge, until_none
 from scene import Scene, lasting
 from servers import QUICK, Cluster
 from servers.binaries import Version
-
-from conftest import NewEtcd, Say
-from footprint import Stopwatch, connections
 
 REQUEST = 5.0
 
@@ -93,7 +92,9 @@ def test_a_ttl_that_etcd_chose_is_renewed_at_a_third(version: Version, new_etcd:
             lowest = min(lowest, etcd.store.lease(lease).ttl)
             lasting(0.1)
         asked = keep_alives(etcd) - before
-        say(f"{asked:g} renewals in {watch.seconds:.1f} s of a lease of {granted} s, never below {lowest:g} s")
+        say(
+            f"{asked:g} renewals in {watch.seconds:.1f} s of a lease of {granted} s, never below {lowest:g} s"
+        )
         # Every 2 s, and not as if it were a lease of 2 s.
         assert asked <= watch.seconds / (granted / 3) + 1
         assert lowest >= 1
