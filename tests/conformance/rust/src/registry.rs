@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use callsheet::Instance;
 use callsheet::memory::Memory;
@@ -13,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::args::{Args, Fail, wrong};
 use crate::scenario::Scenario;
+
+/// What starting or stopping a server may take. It has deadlines of its own.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The registries of a run. Ends with their program.
 #[derive(Default)]
@@ -31,8 +35,8 @@ pub enum Registry {
     Memory(String, Memory),
     /// In a process that is asked by lines of JSON.
     Elsewhere(String, BufReader<UnixStream>),
-    /// Known by its URL alone: that of a peer.
-    Shared(String),
+    /// Known by its URL alone: to a peer.
+    Known(String),
 }
 
 impl Registries {
@@ -54,6 +58,7 @@ impl Registries {
             }
         };
         let stream = UnixStream::connect(socket).map_err(|error| error.to_string())?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
         let mut stream = BufReader::new(stream);
         let answer = ask(&mut stream, &json!({"registry": name, "needs": scenario.needs}))?;
         let url = answer["url"].as_str().ok_or("it has no url")?.to_owned();
@@ -86,7 +91,7 @@ impl Drop for Program {
 impl Registry {
     pub(crate) fn url(&self) -> &str {
         match self {
-            Registry::Memory(url, _) | Registry::Elsewhere(url, _) | Registry::Shared(url) => url,
+            Registry::Memory(url, _) | Registry::Elsewhere(url, _) | Registry::Known(url) => url,
         }
     }
 
@@ -101,7 +106,7 @@ impl Registry {
                 let fault = json!({"kind": kind, "on": on, "seconds": seconds, "service": service, "id": id});
                 return ask(stream, &fault).map(drop).map_err(Fail::Wrong);
             }
-            Registry::Shared(_) => return wrong("faults are for the first process"),
+            Registry::Known(_) => return wrong("faults are for the first process"),
         };
         match kind.as_str() {
             "unreachable" => memory.unreachable(on),
@@ -130,10 +135,10 @@ impl Registry {
             Registry::Memory(_, memory) => {
                 memory.unreachable(false);
                 memory.refuse(false);
-                memory.slow(Default::default());
+                memory.slow(Duration::ZERO);
             }
             Registry::Elsewhere(_, stream) => drop(ask(stream, &json!({"heal": true}))?),
-            Registry::Shared(_) => {}
+            Registry::Known(_) => {}
         }
         Ok(())
     }
