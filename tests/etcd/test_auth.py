@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +19,64 @@ from servers.fixtures import NewCluster
 from servers.waiting import until
 
 PERMISSION = "permission_denied"
+
+
+class Refused:
+    """Three registrations that are refused, each for another reason, all mended at once while nobody tries."""
+
+    def __init__(self, certificates: Certificates, folder: Path, clients: ExitStack) -> None:
+        certificates.issue_client("expired")
+        files = {"cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+        copy_client(certificates, files)
+        certificates.issue_client()
+        options = Options(certificates=certificates, client_certificates=True)
+        self.etcd = etcd = clients.enter_context(Cluster(options=options, users=True))
+        etcd.store.add_user("eve", "new-word")
+        self.logins = Logins(etcd)
+        self.told: list[str] = []
+        handler = logging.Handler(logging.WARNING)
+        handler.emit = lambda record: self.told.append(record.getMessage())  # type: ignore[method-assign]
+        logging.getLogger("callsheet").addHandler(handler)
+        clients.callback(logging.getLogger("callsheet").removeHandler, handler)
+        urls = (
+            etcd.url_of(etcd.endpoints, user="none"),
+            etcd.url_of(etcd.endpoints, user="", username="eve", password="old-word"),
+            etcd.url_of(etcd.endpoints, **files),
+        )
+        opened = [clients.enter_context(callsheet.connect(url)) for url in urls]
+        self.began = time.monotonic()
+        self.registrations = [
+            client.register("mended", port, "10.0.0.1") for port, client in enumerate(opened, 1)
+        ]
+        self.states = [state_of(one) for one in self.registrations]
+
+        etcd.store.call("auth/user/grant", {"user": "none", "role": "app"})
+        etcd.store.call("auth/user/grant", {"user": "eve", "role": "app"})
+        etcd.store.change_password("eve", "old-word")
+        copy_client(certificates, files)
+
+    def warnings(self) -> list[str]:
+        return [text for text in self.told if "registration of mended/" in text]
+
+
+def copy_client(certificates: Certificates, files: dict[str, str]) -> None:
+    shutil.copy(certificates.client_cert, files["cert"])
+    shutil.copy(certificates.client_key, files["key"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
+    """From the start of this module on, so that its half minute passes while the other tests run."""
+    folder = tmp_path_factory.mktemp("refused")
+    with ExitStack() as clients:
+        yield Refused(Certificates(folder / "certificates"), folder, clients)
+
+
+def test_what_is_refused_says_so_at_once(refused: Refused) -> None:
+    unknown = ("refused", "unauthenticated")
+    assert refused.states == [("refused", PERMISSION), unknown, unknown]
+    told = refused.warnings()
+    assert len(told) == 3 and all("refused; trying again every 30s" in text for text in told), told
 
 
 def test_what_may_be_read_may_not_always_be_written(
@@ -32,10 +93,12 @@ def test_what_may_be_read_may_not_always_be_written(
         told = str(registration.last_error)
         assert "can't write /services/billing/10.0.0.1:81 in etcd://***@" in told
         assert "grant-permission --prefix ROLE readwrite /services/`" in told
-        [warning] = [record.getMessage() for record in warnings.records]
+        told_ones = (record.getMessage() for record in warnings.records)
+        [warning] = [text for text in told_ones if "billing/" in text]
         assert warning.startswith("registration of billing/10.0.0.1:81 refused; trying again every 30s")
     assert with_users.store.prefix("/services/") == {}
-    assert with_users.store.leases() == []
+    # That of the refused one goes with its TTL, if it was not revoked before.
+    until(lambda: with_users.store.leases() == [], 60)
 
 
 def test_a_watch_whose_permission_is_taken_away_is_stale_until_it_is_given_back(
@@ -70,46 +133,6 @@ def test_a_watch_whose_permission_is_taken_away_is_stale_until_it_is_given_back(
         etcd.store.call("auth/user/grant", {"user": "reader", "role": "reader"})
         live = seen.until(lambda snapshot: snapshot.freshness == "live")
         assert len(live) == 1 and live.last_error is None
-
-
-def test_what_is_refused_is_tried_again_every_half_minute(
-    certificates: Certificates, new_cluster: NewCluster, tmp_path: Path, warnings: pytest.LogCaptureFixture
-) -> None:
-    certificates.issue_client("expired")
-    expired = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
-    shutil.copy(certificates.client_cert, expired["cert"])
-    shutil.copy(certificates.client_key, expired["key"])
-    certificates.issue_client()
-    etcd = new_cluster(options=Options(certificates=certificates, client_certificates=True), users=True)
-    etcd.store.add_user("eve", "new-word")
-    at = etcd.endpoints
-    with (
-        callsheet.connect(etcd.url_of(at, user="none")) as without_role,
-        callsheet.connect(etcd.url_of(at, user="", username="eve", password="old-word")) as wrong_password,
-        callsheet.connect(etcd.url_of(at, **expired)) as expired_certificate,
-    ):
-        clients = (without_role, wrong_password, expired_certificate)
-        logins = Logins(etcd)
-        began = time.monotonic()
-        all_of = [client.register("billing", port, "10.0.0.1") for port, client in enumerate(clients, 1)]
-        denied, unknown = ("refused", PERMISSION), ("refused", "unauthenticated")
-        assert [state_of(one) for one in all_of] == [denied, unknown, unknown]
-        told = sorted(record.getMessage() for record in warnings.records)
-        assert len(told) == 3 and all("trying again every 30s" in text for text in told), told
-
-        # Mended while nobody tries: by a role, by a password, by a file.
-        etcd.store.call("auth/user/grant", {"user": "none", "role": "app"})
-        etcd.store.call("auth/user/grant", {"user": "eve", "role": "app"})
-        etcd.store.change_password("eve", "old-word")
-        shutil.copy(certificates.client_cert, expired["cert"])
-        shutil.copy(certificates.client_key, expired["key"])
-        for one in all_of:
-            one.wait("registered", 150)
-            assert time.monotonic() - began > 25
-        assert len(etcd.store.prefix("/services/billing/")) == 3
-        assert len(warnings.records) == 3, "one each"
-        # Two came so far that they could say who they are, at first and once more.
-        assert logins.count() <= 5
 
 
 def test_authentication_is_turned_on_while_programs_are_connected(new_cluster: NewCluster) -> None:
@@ -194,3 +217,13 @@ class Logins:
 
     def count(self) -> int:
         return self._etcd.calls("Authenticate") - self._etcd.store.logins - self._before
+
+
+def test_what_is_refused_is_tried_again_every_half_minute(refused: Refused) -> None:
+    for registration in refused.registrations:
+        registration.wait("registered", 150)
+    assert time.monotonic() - refused.began > 25
+    assert len(refused.etcd.store.prefix("/services/mended/")) == 3
+    assert len(refused.warnings()) == 3, "one each"
+    # Two came so far that they could say who they are, at first and once more.
+    assert refused.logins.count() <= 5
