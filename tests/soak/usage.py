@@ -8,6 +8,8 @@ from pathlib import Path
 
 #: Allocators keep what they once needed and heaps grow; what leaks passes this in half an hour.
 MEGABYTES = 8
+#: The connection, which a process that was just started may have had no reason for yet.
+DESCRIPTORS = 1
 #: Runtimes keep threads that were needed once; what leaks one per fault passes this in a minute.
 THREADS = 3
 
@@ -23,7 +25,7 @@ class Usage:
         grown = []
         if self.megabytes > first.megabytes + MEGABYTES:
             grown.append(f"memory from {first.megabytes:.1f} to {self.megabytes:.1f} MB")
-        if self.descriptors > first.descriptors:
+        if self.descriptors > first.descriptors + DESCRIPTORS:
             grown.append(f"descriptors from {first.descriptors} to {self.descriptors}")
         if self.threads > first.threads + THREADS:
             grown.append(f"threads from {first.threads} to {self.threads}")

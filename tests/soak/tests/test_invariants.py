@@ -61,7 +61,7 @@ def test_watchers_are_live_and_show_what_is_there() -> None:
 
 def test_growth_is_told() -> None:
     first = Usage(20, 12, 5)
-    assert Usage(24, 12, 6).growth(first) is None
+    assert Usage(24, 13, 6).growth(first) is None
     assert "memory" in (Usage(80, 12, 5).growth(first) or "")
-    assert "descriptors" in (Usage(20, 13, 5).growth(first) or "")
+    assert "descriptors" in (Usage(20, 14, 5).growth(first) or "")
     assert "threads" in (Usage(20, 12, 40).growth(first) or "")
