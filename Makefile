@@ -126,7 +126,7 @@ bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json
 test: lint test-rust test-python test-node test-c test-go test-servers test-conformance test-demo test-soak ## Everything
 
 .PHONY: test-rust
-test-rust: $(BIN)/.tools ## The core, its command line, and conformance in Rust
+test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
 	@mkdir -p target/conformance && rm -f target/conformance/rust.jsonl
 	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-node \
 		--exclude callsheet-bench --all-features
@@ -189,7 +189,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers tests/soak bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/conformance/registries tests/servers tests/soak bindings-c/tests
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint

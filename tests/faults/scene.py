@@ -84,12 +84,12 @@ class Scene:
 
     def put(self, service: str, *ids: str, lease: int = 0) -> int:
         """Instances that another tool keeps there, in one transaction; its revision."""
-        puts = {f"{self.prefix}{service}/{id}": foreign_value(service, id) for id in ids}
+        puts = {f"{self.prefix}{service}/{each}": foreign_value(service, each) for each in ids}
         self.placed |= puts.keys()
         return self.etcd.store.transaction(puts, lease=lease)
 
     def remove(self, service: str, *ids: str) -> int:
-        keys = [f"{self.prefix}{service}/{id}" for id in ids]
+        keys = [f"{self.prefix}{service}/{each}" for each in ids]
         self.placed -= set(keys)
         return self.etcd.store.transaction({}, keys)
 
