@@ -279,7 +279,7 @@ impl Hub {
 
 fn options(id: i64, range: &Range) -> WatchOptions {
     let options =
-        WatchOptions::new().with_watch_id(id).with_start_revision(range.revision() + 1).with_fragment();
+        WatchOptions::new().with_watch_id(id).with_start_revision(range.start_revision()).with_fragment();
     match range.end.is_empty() {
         true => options,
         false => options.with_range(range.end.clone()),
