@@ -432,7 +432,8 @@ impl Stream<'_> {
             return None;
         }
         if response.canceled {
-            self.fragments.remove(&id);
+            // Servers of 3.4 keep a watcher that met a compaction until they are told.
+            self.cancel(id);
             let error = match is_compacted(&response) {
                 true => None,
                 false => Some(self.broken(&format!("etcd ended the watch: {}", response.cancel_reason))),
