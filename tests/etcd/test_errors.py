@@ -126,7 +126,7 @@ def test_certificates(
     bare = f"etcds://{etcd.endpoints[0]}?ca={ca}"
     missing = refused(bare, "unauthenticated", "the server asks for a client certificate: give cert and key")
     # Before TLS 1.3 there was no word for it.
-    alert = "BadCertificate" if flags else "CertificateRequired"
+    alert = "HandshakeFailure" if flags else "CertificateRequired"
     assert f"received fatal alert: {alert}" in chain(missing)[-1]
     clients: dict[Kind, str] = {
         "expired": f"our certificate {certificates.client_cert} any more, as it has expired: renew it",
