@@ -18,6 +18,8 @@ GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*
 C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c \
 	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path '*/go/*.h')
 
+GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/conformance/go tests/soak
+
 .NOTPARALLEL:
 
 .PHONY: help
@@ -95,22 +97,36 @@ target/demo/dot: target/.c-library demo/cast/dot.c
 
 DEMO := setup target/demo/cyd target/demo/dot
 
+REGISTRY = local
+
 .PHONY: demo
-demo: $(DEMO) ## The main job with real processes in four languages (under a minute after the build)
-	@$(BIN)/python demo/demo.py
+demo: $(DEMO) ## The main job with real processes in four languages; REGISTRY=etcd plays it on an etcd
+	@$(BIN)/python demo/demo.py --registry $(REGISTRY)
+
+# The clients that callsheet is measured beside, in a venv and a node_modules of their own: nothing else needs them.
+PEERS := tests/bench/peers
+
+target/bench/python/.peers: $(PEERS)/requirements.txt $(BIN)/.tools
+	@$(BIN)/python -m venv target/bench/python
+	@target/bench/python/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json | node-tools
+	@cd $(PEERS) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 .PHONY: bench
-bench: setup | go-tools ## callsheet beside its floors, measured in one run
+bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run (ONLY="etcd local" and so on)
 	@cargo build --quiet --release --locked -p callsheet-bench
-	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench/bench.py $(ONLY)
 
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-node test-c test-go test-servers test-conformance test-demo ## Everything
+test: lint test-rust test-python test-node test-c test-go test-servers test-conformance test-demo test-soak ## Everything
 
 .PHONY: test-rust
-test-rust: $(BIN)/.tools ## The core, its command line, and conformance in Rust
+test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
 	@mkdir -p target/conformance && rm -f target/conformance/rust.jsonl
 	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-node \
 		--exclude callsheet-bench --all-features
@@ -149,6 +165,23 @@ test-conformance: setup | go-tools ## The same scenarios in every language, and 
 .PHONY: test-demo
 test-demo: $(DEMO)
 	@$(BIN)/python demo/demo.py --check
+	@$(BIN)/python demo/demo.py --check --registry etcd
+
+target/soak/watcher: target/.c-library tests/soak/cast/watcher/main.go tests/soak/cast/watcher/go.mod $(GO_SOURCES) | go-tools
+	@mkdir -p target/soak
+	@go build -C tests/soak/cast/watcher -o $(CURDIR)/$@ .
+
+SOAK := setup target/soak/watcher
+SECONDS = 30
+
+.PHONY: soak
+soak: $(SOAK) ## Random faults on three etcd nodes for SECONDS=30, those of SEED=... if it is given
+	@$(BIN)/python tests/soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: test-soak
+test-soak: $(SOAK)
+	@$(BIN)/python -m pytest --quiet tests/soak/tests
+	@$(BIN)/python tests/soak --seconds 30
 
 .PHONY: lint
 lint: setup | go-tools ## Formatters and linters, as errors
@@ -156,13 +189,14 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/conformance/registries tests/servers tests/soak bindings-c/tests
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
-	@unformatted=$$(gofmt -l bindings-c/go tests/bench/go tests/conformance/go demo); \
+	@unformatted=$$(gofmt -l $(GO_FOLDERS)); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
-	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/conformance/go demo/cast/cyd; do \
+	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/conformance/go tests/soak/cast/watcher \
+		demo/cast/cyd; do \
 		go vet -C $$module .; done
 	@$(BIN)/clang-format --dry-run --Werror $(C_LANGUAGE)
 
@@ -172,9 +206,9 @@ format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools #
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 	@cd bindings-node && npm run --silent format
-	@gofmt -w bindings-c/go tests/bench/go tests/conformance/go demo
+	@gofmt -w $(GO_FOLDERS)
 	@$(BIN)/clang-format -i $(C_LANGUAGE)
 
 .PHONY: clean
 clean: ## Remove what was built here
-	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node
+	@rm -rf target $(VENV) bindings-node/node_modules bindings-node/callsheet.node $(PEERS)/node_modules

@@ -100,12 +100,23 @@ def test_an_example_builds_through_cmake(installed: Path, target: str, moved: bo
             installed.rename(installed.with_name(installed.name.removesuffix("-moved")))
 
 
-def test_a_library_without_local_can_be_built() -> None:
-    arguments = ("--locked", "-p", "callsheet", "-p", "callsheet-c", "--no-default-features")
+@pytest.mark.parametrize(("features", "libraries"), [("", ()), ("local", ("sqlite",)), ("etcd", ("tonic",))])
+def test_a_library_with_some_registries_can_be_built(features: str, libraries: tuple[str, ...]) -> None:
+    arguments = (
+        "--locked",
+        "-p",
+        "callsheet",
+        "-p",
+        "callsheet-c",
+        "--no-default-features",
+        "--features",
+        features,
+    )
     run("cargo", "clippy", "--quiet", *arguments, "--", "-D", "warnings", within=1800, cwd=ROOT)
     tree = run("cargo", "tree", *arguments, "--edges", "normal", "--prefix", "none", cwd=ROOT).stdout
     assert "tokio" in tree
-    assert "sqlite" not in tree
+    for library in ("sqlite", "tonic"):
+        assert (library in tree) == (library in libraries)
 
 
 def test_destdir_and_uninstall(library: Path, tmp_path: Path) -> None:

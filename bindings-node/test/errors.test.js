@@ -92,7 +92,7 @@ test('a cause of the system is an Error with its code', async () => {
 test('no secret is shown', async () => {
   for (const args of [
     ['memory:?token=hush&x=1'],
-    ['etcd://user:hush@127.0.0.1/', { password: 'hush' }],
+    ['etcd://user:hush@127.0.0.1:0/', { password: 'hush' }],
     ['memory:', { token: 'hush', tll: 1 }],
   ]) {
     const error = await failure(() => connect(...args))

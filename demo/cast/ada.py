@@ -79,7 +79,10 @@ def main(name: str) -> None:
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            try:
+                self.wfile.write(body)
+            except ConnectionError:
+                pass  # who called was killed meanwhile
 
         def log_message(self, *_: object) -> None:
             """Keeps the demo's own story readable."""

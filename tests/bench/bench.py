@@ -1,4 +1,6 @@
-"""The table of `make bench`: every figure beside its floor, measured in the same run.
+"""The table of `make bench`: every figure beside its floor or its peer, measured in the same run.
+
+Usage: bench.py [PART ...]    (rust, c, go, node, python, local, etcd; default: all)
 
 The ratio is what counts; nanoseconds are of the machine that they were measured on.
 """
@@ -16,8 +18,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# What starts real servers is beside this folder.
+sys.path.append(str(Path(__file__).parent.parent))
+
+import etcd
 import languages
+import pairs
 from languages import Language
+from servers import binaries
 
 if TYPE_CHECKING:
     from rows import Row
@@ -34,9 +42,11 @@ PYTHON = [sys.executable, str(HERE / "bench_python.py")]
 ASYNCIO = [sys.executable, str(HERE / "bench_asyncio.py")]
 NODE = ["node", "--expose-gc", str(HERE / "bench_node.js")]
 
-PARTS = {"Rust": RUST, "C": C, "Go": GO, "Node": NODE, "Python": PYTHON}
+#: Those that print rows of their own.
+OWN = {"rust": RUST, "c": C, "go": GO, "node": NODE, "python": PYTHON}
+PARTS = [*OWN, "local", "etcd"]
 LANGUAGES = [
-    Language("Rust", RUST, time_of_day=True),
+    Language("Rust", RUST),
     Language("C", C),
     Language("Go", GO, arrival="receive", time_of_day=True),
     Language("Python", PYTHON),
@@ -45,7 +55,7 @@ LANGUAGES = [
 ]
 
 
-def need_everything() -> None:
+def need_everything(parts: list[str]) -> None:
     """Stops when something is not there that a part is made of, and says what makes it."""
     shared = "libcallsheet.dylib" if sys.platform == "darwin" else "libcallsheet.so"
     there = {
@@ -57,6 +67,12 @@ def need_everything() -> None:
         "Go (install Go 1.24 or newer)": shutil.which("go") is not None,
         "Node.js (install Node.js 20.9 or newer)": shutil.which("node") is not None,
     }
+    if "etcd" in parts:
+        there |= {
+            "etcd (make servers)": binaries.etcd().exists(),
+            "aetcd (make bench)": Path(pairs.PYTHON.command[0]).exists(),
+            "npm's etcd3 (make bench)": (HERE / "peers" / "node_modules" / "etcd3").exists(),
+        }
     missing = [what for what, is_there in there.items() if not is_there]
     if missing:
         sys.exit("the benchmark needs what is not there: " + "; ".join(missing))
@@ -70,7 +86,7 @@ def run(what: str, command: list[str]) -> str:
     return result.stdout
 
 
-def build() -> None:
+def build(parts: list[str]) -> None:
     """Compiles what is written in C and Go; the others were built by `make`."""
     BUILT.mkdir(parents=True, exist_ok=True)
     include = str(ROOT / "bindings-c" / "include")
@@ -78,18 +94,25 @@ def build() -> None:
     strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     run("compiling the C part", ["cc", *strict, "-I", include, str(HERE / "bench_c.c"), "-o", *C, *library])
     run("building the Go part", ["go", "build", "-C", str(HERE / "go"), "-o", *GO, "."])
+    if "etcd" in parts:
+        module = str(HERE / "peers" / "go")
+        run("vetting the Go client's part", ["go", "vet", "-C", module, "."])
+        run("building the Go client's part", ["go", "build", "-C", module, "-o", *pairs.GO.command, "."])
 
 
-def measured() -> list[Row]:
+def measured(parts: list[str]) -> list[Row]:
     """Every row: of each part, which prints a JSON object per row, then those that every language has."""
     rows: list[Row] = []
-    for name, command in PARTS.items():
-        print(f"measuring {name} ...", file=sys.stderr)
-        lines = run(f"the {name} part", command).splitlines()
-        rows += [json.loads(line) for line in lines if line.startswith("{")]
-    print("measuring what every language has ...", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        rows += languages.rows(LANGUAGES, Path(folder))
+    for part in parts:
+        print(f"measuring {part} ...", file=sys.stderr)
+        if part == "local":
+            with tempfile.TemporaryDirectory() as folder:
+                rows += languages.rows(LANGUAGES, Path(folder))
+        elif part == "etcd":
+            rows += etcd.rows(LANGUAGES)
+        else:
+            lines = run(f"the part {part}", OWN[part]).splitlines()
+            rows += [json.loads(line) for line in lines if line.startswith("{")]
     return rows
 
 
@@ -103,16 +126,25 @@ def shown(figure: list[float] | str, unit: str) -> str:
     return f"{middle} {unit}" if low == high else f"{middle} {unit} ({low} to {high})"
 
 
-def main() -> None:
-    need_everything()
-    build()
-    table = [("what", "median (min to max)", "goal", "floor", "floor's median", "ratio")]
-    for row in measured():
+def main(asked: list[str]) -> None:
+    if unknown := [part for part in asked if part not in PARTS]:
+        sys.exit(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    parts = [part for part in PARTS if not asked or part in asked]
+    need_everything(parts)
+    build(parts)
+    table = [("what", "median (min to max)", "goal", "beside", "its median", "ratio")]
+    for row in measured(parts):
         figure, floor = row["figure"], row["floor_figure"]
-        ratio = f"{figure[1] / floor[1]:.2f}" if floor and not isinstance(figure, str) else "-"
+        # What took no longer than what it is counted over has no ratio.
+        ratio = "-"
+        if floor and not isinstance(figure, str) and min(figure[1], floor[1]) > 0:
+            ratio = f"{figure[1] / floor[1]:.2f}"
         beside = shown(floor, row["unit"]) if floor else "-"
         table.append((row["name"], shown(figure, row["unit"]), row["goal"], row["floor"], beside, ratio))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    on = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if "etcd" in parts:
+        on += ", " + run("etcd", [str(binaries.etcd()), "--version"]).splitlines()[0]
+    print(f"{on}\n")
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for number, line in enumerate(table):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -121,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

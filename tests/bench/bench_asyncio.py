@@ -1,4 +1,4 @@
-"""The process in asyncio that `languages.py` follows, weighs and counts."""
+"""The process in asyncio that `languages.py` and `etcd.py` follow, weigh and count."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import time
 
 import callsheet
 import callsheet.aio
+
+#: The instance that changes while arrivals are noted.
+CHANGED = "10.0.0.25:8080"
 
 
 def say(*said: object) -> None:
@@ -64,10 +67,42 @@ async def watches(client: callsheet.aio.Client) -> None:
     step("after")
 
 
-MODES = {"follow": follow, "hold": hold, "watches": watches}
+async def arrive(client: callsheet.aio.Client) -> None:
+    """Notes when each change was there, and says for each line what it noted since the last one."""
+    noted: list[tuple[str, int]] = []
+    first = asyncio.Event()
+
+    def changed(snapshot: callsheet.Snapshot) -> None:
+        at = time.monotonic_ns()
+        if instance := snapshot.get(CHANGED):
+            noted.append((instance.metadata["n"], at))
+        first.set()
+
+    client.on_change("billing", changed)
+    await first.wait()
+    say("ready")
+    while await asyncio.to_thread(sys.stdin.readline):
+        said = [f"{n}:{at}" for n, at in noted]
+        noted.clear()
+        say(*said)
+
+
+async def first(url: str) -> None:
+    """Says how long each way from nothing to the first list took."""
+    while await asyncio.to_thread(sys.stdin.readline):
+        began = time.perf_counter()
+        async with callsheet.aio.connect(url) as client:
+            read = sum(len(instance.id) for instance in await client.lookup("billing"))
+            say((time.perf_counter() - began) * 1e3, read)
+
+
+MODES = {"follow": follow, "hold": hold, "watches": watches, "arrive": arrive}
 
 
 async def main(mode: str, url: str) -> None:
+    if mode == "first":
+        await first(url)
+        return
     async with callsheet.aio.connect(url) as client:
         await MODES[mode](client)
 

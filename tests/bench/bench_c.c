@@ -1,15 +1,20 @@
 /* The rows of `make bench` that are measured in C, as JSON lines for `bench.py`; with a mode and a URL, the process
- * that `languages.py` follows, weighs and counts. */
+ * that `languages.py` and `etcd.py` follow, weigh and count. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <callsheet.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 9, CALLS = 1000000, INSTANCES = 100, WATCHES = 300 };
+enum { ROUNDS = 9, CALLS = 1000000, INSTANCES = 100, WATCHES = 300, ARRIVALS = 4096 };
+
+/* The instance that changes while arrivals are noted. */
+static const char CHANGED[] = "10.0.0.25:8080";
 
 static callsheet_error_t *error;
 
@@ -26,12 +31,19 @@ static int64_t nanoseconds(clockid_t clock) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Waits for the next line of the input, and says whether there was one. */
+static bool line(void) {
+    int c = getchar();
+    while (c != '\n' && c != EOF)
+        c = getchar();
+    return c != EOF;
+}
+
 /* Tells the other process that a step is done, and waits until it has looked. */
 static void step(const char *said) {
     puts(said);
     fflush(stdout);
-    for (int c = getchar(); c != '\n' && c != EOF; c = getchar())
-        ;
+    line();
 }
 
 static void number_step(size_t number) {
@@ -197,6 +209,72 @@ static void watches(const char *url) {
     shut(client);
 }
 
+/* Notes when each change was there, and says for each line what it noted since the last one. */
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t filled;
+    size_t count;
+    struct {
+        int64_t number, at;
+    } all[ARRIVALS];
+} noted = {.mutex = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
+
+static void arrived(void *context, const callsheet_snapshot_t *snapshot) {
+    (void)context;
+    int64_t at = nanoseconds(CLOCK_MONOTONIC);
+    const callsheet_instance_t *instance = callsheet_snapshot_find(snapshot, CHANGED);
+    if (instance == NULL)
+        return;
+    pthread_mutex_lock(&noted.mutex);
+    if (noted.count < ARRIVALS) {
+        noted.all[noted.count].number = strtoll(callsheet_instance_metadata(instance, "n"), NULL, 10);
+        noted.all[noted.count++].at = at;
+    }
+    pthread_cond_signal(&noted.filled);
+    pthread_mutex_unlock(&noted.mutex);
+}
+
+static void arrive(const char *url) {
+    callsheet_client_t *client = connect_to(url);
+    callsheet_on_change_closure_t closure = {NULL, arrived, NULL};
+    callsheet_subscription_t *subscription = NULL;
+    check(callsheet_on_change(client, "billing", NULL, closure, &subscription, &error));
+    pthread_mutex_lock(&noted.mutex);
+    while (noted.count == 0)
+        pthread_cond_wait(&noted.filled, &noted.mutex);
+    pthread_mutex_unlock(&noted.mutex);
+    puts("ready");
+    fflush(stdout);
+    while (line()) {
+        pthread_mutex_lock(&noted.mutex);
+        for (size_t n = 0; n < noted.count; n++)
+            printf("%" PRId64 ":%" PRId64 " ", noted.all[n].number, noted.all[n].at);
+        noted.count = 0;
+        pthread_mutex_unlock(&noted.mutex);
+        puts("");
+        fflush(stdout);
+    }
+    shut(client);
+    callsheet_subscription_free(subscription);
+}
+
+/* Says how long each way from nothing to the first list took. */
+static void first(const char *url) {
+    while (line()) {
+        int64_t began = nanoseconds(CLOCK_MONOTONIC);
+        callsheet_client_t *client = connect_to(url);
+        callsheet_snapshot_t *snapshot = lookup(client, "billing");
+        size_t read = 0;
+        for (size_t n = 0; n < callsheet_snapshot_len(snapshot); n++)
+            read += strlen(callsheet_instance_id(callsheet_snapshot_get(snapshot, n)));
+        printf("%f %zu\n", (double)(nanoseconds(CLOCK_MONOTONIC) - began) / 1e6, read);
+        fflush(stdout);
+        callsheet_snapshot_free(snapshot);
+        shut(client);
+    }
+}
+
 int main(int argc, char **argv) {
     const char *mode = argc == 3 ? argv[1] : "";
     if (argc == 1)
@@ -207,8 +285,12 @@ int main(int argc, char **argv) {
         hold(argv[2]);
     else if (strcmp(mode, "watches") == 0)
         watches(argv[2]);
+    else if (strcmp(mode, "arrive") == 0)
+        arrive(argv[2]);
+    else if (strcmp(mode, "first") == 0)
+        first(argv[2]);
     else {
-        fprintf(stderr, "usage: %s [follow|hold|watches URL]\n", argv[0]);
+        fprintf(stderr, "usage: %s [follow|hold|watches|arrive|first URL]\n", argv[0]);
         return 2;
     }
     return 0;

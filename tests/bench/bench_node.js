@@ -1,5 +1,5 @@
 // The rows of `make bench` that are measured in Node, as JSON lines for `bench.py`; with a mode and a URL, the process
-// that `languages.py` follows, weighs and counts.
+// that `languages.py` and `etcd.py` follow, weigh and count.
 'use strict'
 
 const { spawn } = require('node:child_process')
@@ -14,6 +14,9 @@ const { call, host, number } = require(path.join(PACKAGE, 'lib', 'host'))
 const ROUNDS = 7
 const CALLS = 1_000_000
 const WATCHES = 300
+
+/** The instance that changes while arrivals are noted. */
+const CHANGED = '10.0.0.25:8080'
 
 const nanoseconds = () => Number(process.hrtime.bigint())
 
@@ -150,10 +153,47 @@ async function watches(client) {
   await step('after')
 }
 
-const MODES = { follow, hold, watches }
+/** Notes when each change was there, and says for each line what it noted since the last one. */
+async function arrive(client) {
+  const noted = []
+  await client.waitFor('billing', { timeout: 10_000 })
+  await new Promise((resolve) => {
+    client.onChange('billing', (snapshot) => {
+      const at = process.hrtime.bigint()
+      noted.push([snapshot.get(CHANGED).metadata.n, at])
+      resolve()
+    })
+  })
+  console.log('ready')
+  while (!(await input.next()).done)
+    console.log(
+      noted
+        .splice(0)
+        .map(([n, at]) => `${n}:${at}`)
+        .join(' '),
+    )
+}
+
+/** Says how long each way from nothing to the first list took. */
+async function first(url) {
+  while (!(await input.next()).done) {
+    const began = performance.now()
+    const client = await connect(url)
+    let read = 0
+    for (const instance of await client.lookup('billing')) read += instance.id.length
+    console.log(performance.now() - began, read)
+    await client.close()
+  }
+}
+
+const MODES = { follow, hold, watches, arrive }
 
 async function main() {
   const [mode, url] = process.argv.slice(2)
+  if (mode === 'first') {
+    await first(url)
+    return
+  }
   if (mode) {
     const client = await connect(url)
     await MODES[mode](client)

@@ -1,6 +1,6 @@
 """The rows of `make bench` that are measured in Python, as JSON lines for `bench.py`.
 
-With a mode and a URL, the process that `languages.py` follows, weighs and counts.
+With a mode and a URL, the process that `languages.py` and `etcd.py` follow, weigh and count.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ import rows
 
 ROUNDS = 7
 CALLS = 200_000
+
+#: The instance that changes while arrivals are noted.
+CHANGED = "10.0.0.25:8080"
 
 #: Registers, says so and how many tries failed, and leaves when its input ends.
 CROWD = """
@@ -269,11 +272,43 @@ def watches(client: callsheet.Client) -> None:
     step("after")
 
 
-MODES = {"follow": follow, "hold": hold, "watches": watches}
+def arrive(client: callsheet.Client) -> None:
+    """Notes when each change was there, and says for each line what it noted since the last one."""
+    noted: list[tuple[str, int]] = []
+    first = threading.Event()
+
+    def changed(snapshot: callsheet.Snapshot) -> None:
+        at = time.monotonic_ns()
+        if instance := snapshot.get(CHANGED):
+            noted.append((instance.metadata["n"], at))
+        first.set()
+
+    client.on_change("billing", changed)
+    first.wait()
+    say("ready")
+    while sys.stdin.readline():
+        said = [f"{n}:{at}" for n, at in noted]
+        noted.clear()
+        say(*said)
+
+
+def first(url: str) -> None:
+    """Says how long each way from nothing to the first list took."""
+    while sys.stdin.readline():
+        began = time.perf_counter()
+        with callsheet.connect(url) as client:
+            read = sum(len(instance.id) for instance in client.lookup("billing"))
+            say((time.perf_counter() - began) * 1e3, read)
+
+
+MODES = {"follow": follow, "hold": hold, "watches": watches, "arrive": arrive}
 
 
 def main() -> None:
     if len(sys.argv) == 3:
+        if sys.argv[1] == "first":
+            first(sys.argv[2])
+            return
         with callsheet.connect(sys.argv[2]) as client:
             MODES[sys.argv[1]](client)
         return

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 CHANGES = 300
 MANY = 10_000
 ROUNDS = 3
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Language:
     arrival: str = "callback"
     #: Whether its clock is the time of day, because the language has no monotonic one to compare between processes.
     time_of_day: bool = False
+    #: The mode in which it says when each change was there.
+    following: str = "arrive"
+
+    def on_etcd(self, mode: str, endpoint: str, prefix: str) -> tuple[str, ...]:
+        """What `led` takes to start it on the instances under a prefix."""
+        return (self.name, *self.command, mode, f"etcd://{endpoint}{prefix}")
 
 
 class Led:
@@ -55,11 +61,20 @@ class Led:
             sys.exit(f"{self.what} " + (f"took more than {PATIENCE:.0f} s" if killed else "ended too early"))
         return line.strip()
 
+    def tell(self, line: str) -> None:
+        """A line of its input."""
+        assert self.process.stdin
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
     def go_on(self) -> None:
         """Let it take its next step."""
-        assert self.process.stdin
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        self.tell("")
+
+    def cpu(self) -> int:
+        """Nanoseconds that it has run so far, in user and system mode, on Linux."""
+        # The clock of another process, as clock_getcpuclockid(3) makes it.
+        return time.clock_gettime_ns(~self.process.pid << 3 | 2)
 
     def status(self, field: str) -> int:
         """A number that the system has of it."""
@@ -71,6 +86,13 @@ class Led:
     def descriptors(self) -> int:
         """How many it has open."""
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
+    def connections(self, port: int) -> int:
+        """How many it has to a port, by IPv4."""
+        of = Path(f"/proc/{self.process.pid}")
+        lines = (line.split() for line in (of / "net" / "tcp").read_text().splitlines()[1:])
+        there = {f"socket:[{line[9]}]" for line in lines if int(line[2].rpartition(":")[2], 16) == port}
+        return sum(str(descriptor.readlink()) in there for descriptor in (of / "fd").iterdir())
 
 
 @contextmanager
@@ -177,21 +199,20 @@ def many(languages: list[Language], folder: Path) -> Iterator[Row]:
     yield from weights
 
 
-def watches(language: Language, folder: Path) -> Row:
-    """What 300 watched services cost besides memory."""
-    url = f"local://{folder}/watches.db"
+def watched(language: Language, url: str, also: Callable[[Led], dict[str, int]] = lambda _: {}) -> str:
+    """What 300 watched services cost besides memory, before and after."""
     before: dict[str, int] = {}
     after: dict[str, int] = {}
     with led(language.name, *language.command, "watches", url) as watcher:
         for counts in (before, after):
             _, *goroutines = watcher.said().split()
+            counts.update(also(watcher))
             counts["threads"] = watcher.status("Threads")
             counts["descriptors"] = watcher.descriptors()
             if goroutines:
                 counts["goroutines"] = int(goroutines[0])
             watcher.go_on()
-    counted = ", ".join(f"{what} {before[what]} -> {after[what]}" for what in before)
-    return row(f"{language.name} 300 watched services, local:", "", counted, goal="flat")
+    return ", ".join(f"{what} {before[what]} -> {after[what]}" for what in before)
 
 
 def rows(languages: list[Language], folder: Path) -> Iterator[Row]:
@@ -204,4 +225,5 @@ def rows(languages: list[Language], folder: Path) -> Iterator[Row]:
         return
     yield from many(languages, folder)
     for language in languages:
-        yield watches(language, folder)
+        counted = watched(language, f"local://{folder}/watches.db")
+        yield row(f"{language.name} 300 watched services, local:", "", counted, goal="flat")

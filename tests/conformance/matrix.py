@@ -2,12 +2,14 @@
 
 Usage: matrix.py [FOLDER]    (default: target/conformance in the repository's root)
 
-Ends with 1 when a scenario failed, was not run, or a language that has a driver has no results.
+Ends with 1 when a scenario failed, was not run, or a language that has a driver has no results: none at all, or none of
+a registry that another language has some of.
 """
 
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import pathlib
 import re
@@ -18,6 +20,9 @@ sys.path.insert(0, str(HERE / "engine"))
 
 import languages  # noqa: E402
 
+#: In the order in which they are shown.
+REGISTRIES = ("memory", "local", "etcd")
+NAME = 80
 PROMISE = r"(?:registration|discovery|field bugs) \d+|^(?:connect|errors|limits|words)\b"
 KINDS = ("passed", "skipped", "failed", "missing")
 
@@ -35,15 +40,16 @@ def results(folder: pathlib.Path) -> dict[tuple[str, str, str], dict]:
 def main(folder: pathlib.Path) -> int:
     """Print it all; the exit status."""
     last = results(folder)
-    columns = sorted({column for column, _, _ in last})
+    ran, seen = ({column.split()[at] for column, _, _ in last} for at in (0, 1))
+    columns = [f"{name} {registry}" for name in sorted(ran) for registry in REGISTRIES if registry in seen]
     counts = {column: collections.Counter() for column in columns}
     reasons, promises = collections.Counter(), collections.Counter()
-    ran = {column.split()[0] for column in columns}
     failures = [
         f"FAILED {name}: it has no results at all" for name in languages.expected() if name not in ran
     ]
     for path in sorted((HERE / "scenarios").glob("*.json")):
-        print(f"\n{path.stem:<76}" + "  ".join(columns))
+        languages_row, registries_row = heads(columns)
+        print(f"\n{path.stem:<{NAME}}{languages_row}\n{'':<{NAME}}{registries_row}")
         for scenario in json.loads(path.read_text(encoding="utf-8")):
             promises.update(re.findall(PROMISE, scenario["promise"]))
             cells = []
@@ -58,8 +64,8 @@ def main(folder: pathlib.Path) -> int:
                     sign = f"- {list(reasons).index(result['reason']) + 1}"
                 if kind == "failed":
                     failures.append(f"FAILED {column}: {result['reason']}")
-                cells.append(f"{sign:<{len(column)}}")
-            print(f"  {scenario['name']:<74}" + "  ".join(cells))
+                cells.append(sign)
+            print(f"  {scenario['name']:<{NAME - 2}}{row(columns, cells)}")
     print("\n" + " " * 22 + "".join(f"{kind:>9}" for kind in (*KINDS, "seconds")))
     for column, count in counts.items():
         print(f"{column:<22}" + "".join(f"{count[kind]:>9}" for kind in KINDS) + f"{count['seconds']:>9.1f}")
@@ -71,6 +77,23 @@ def main(folder: pathlib.Path) -> int:
         print(f"skipped - {number}: {reason} ({times} times)")
     print(*failures, sep="\n", end="\n" if failures else "")
     return 1 if failures or not columns or any(count["missing"] for count in counts.values()) else 0
+
+
+def row(columns: list[str], cells: list[str]) -> str:
+    """Each cell under the registry of its column."""
+    groups: dict[str, str] = {}
+    for column, cell in zip(columns, cells, strict=True):
+        language, registry = column.split()
+        groups[language] = groups.get(language, "") + f"{cell:<{len(registry)}} "
+    return "  ".join(groups.values()).rstrip()
+
+
+def heads(columns: list[str]) -> list[str]:
+    """The languages, each above its registries."""
+    languages = itertools.groupby(columns, lambda column: column.split()[0])
+    widths = [(name, sum(len(column.split()[1]) + 1 for column in its)) for name, its in languages]
+    registries = [column.split()[1] for column in columns]
+    return ["  ".join(f"{name:<{width}}" for name, width in widths).rstrip(), row(columns, registries)]
 
 
 def order(item: tuple[str, int]) -> tuple[str, int]:

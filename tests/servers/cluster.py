@@ -40,7 +40,7 @@ class Cluster:
         self.members: list[Etcd] = []
         self.store = Store(self._gateways)
         self._toxiproxy: Toxiproxy | None = None
-        self._formed = 0
+        self._ids = 0
         try:
             self._start_on_free_ports(nodes)
             if proxied:
@@ -87,7 +87,15 @@ class Cluster:
         """As callsheet is given it: with the CA, a client certificate and the user `app` where there are."""
         return self.url_of(self.endpoints)
 
-    def url_of(self, endpoints: list[str], *, user: str | None = None, path: str = "", **query: str) -> str:
+    def url_of(
+        self,
+        endpoints: list[str],
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        path: str = "",
+        **query: str,
+    ) -> str:
         """Of some endpoints, as another user (an empty one is nobody); `query` goes over what `url` has."""
         options: dict[str, str] = {}
         certificates = self.options.certificates
@@ -97,7 +105,7 @@ class Cluster:
                 options |= {"cert": str(certificates.client_cert), "key": str(certificates.client_key)}
         options |= query
         user = user if user is not None else "app" if self.users else ""
-        login = f"{quote(user)}:{quote(user)}@" if user else ""
+        login = f"{quote(user)}:{quote(user if password is None else password)}@" if user else ""
         asked = f"?{urlencode(options, safe='/')}" if options else ""
         return f"{'etcds' if certificates else 'etcd'}://{login}{','.join(endpoints)}{path}{asked}"
 
@@ -141,7 +149,8 @@ class Cluster:
         self.kill()
         for member in self.members:
             member.forget()
-        self._form(new_id=new_id)
+        self._ids += new_id
+        self._form(self.members)
         self.start()
         self._add_users()
 
@@ -163,10 +172,11 @@ class Cluster:
 
     def _start_on_free_ports(self, nodes: int, attempts: int = 5) -> None:
         found = ports.free(3 * nodes)
-        self.members = [
+        members = [
             Etcd(f"m{at}", found[3 * at : 3 * at + 3], self.folder, self.options) for at in range(nodes)
         ]
-        self._form()
+        self._form(members)
+        self.members = members
         try:
             self.start()
         except StartFailed:
@@ -178,10 +188,9 @@ class Cluster:
                 member.forget()
             self._start_on_free_ports(nodes, attempts - 1)
 
-    def _form(self, *, new_id: bool = False) -> None:
-        self._formed += new_id
-        for member in self.members:
-            member.form(self.members, f"callsheet-{self._formed}")
+    def _form(self, members: list[Etcd]) -> None:
+        for member in members:
+            member.form(members, f"callsheet-{self._ids}")
 
     def _add_users(self) -> None:
         if not self.users:

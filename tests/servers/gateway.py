@@ -8,6 +8,8 @@ import ssl
 from typing import Any
 
 UNAVAILABLE, UNAUTHENTICATED = 14, 16
+# What a request fails with that was sent on to a leader which is gone; 3.4 gives it no code of its own.
+LATE = "context deadline exceeded"
 
 
 class Unreachable(Exception):

@@ -41,10 +41,17 @@ class Process:
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
         self._reap()
+        # etcd takes each option from there, too.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._child = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
             )
         warden.guard(self._child.pid)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from . import binaries, ports
 from .process import Process
 
 START_DEADLINE = 20.0
+CALL_DEADLINE = 8.0
 Stream = Literal["upstream", "downstream"]
 BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
 
@@ -21,34 +23,53 @@ class Proxy:
     """In front of one server; `endpoint` is host:port. Made by `Toxiproxy`."""
 
     def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
-        self._process = process
+        self.process = process
+        self._name = name
         self._path = f"/proxies/{name}"
-        proxy = {
-            "name": name,
-            "listen": f"127.0.0.1:{ports.free(1)[0]}",
-            "upstream": upstream,
-            "enabled": True,
-        }
-        self.endpoint = str(process.call("POST", "/proxies", proxy)["listen"])
         self.upstream = upstream
+        self.endpoint = self._listen_somewhere()
+
+    def listen(self) -> None:
+        """Once its process is there; again, after that was started anew."""
+        self._listen(self.endpoint)
 
     def disable(self) -> None:
         """Cut all connections and refuse new ones."""
-        self._process.call("POST", self._path, {"enabled": False})
+        self.process.call("POST", self._path, {"enabled": False})
 
     def enable(self) -> None:
-        self._process.call("POST", self._path, {"enabled": True})
+        self.process.call("POST", self._path, {"enabled": True})
 
     def cut(self) -> None:
         """Cut all connections now; new ones are welcome."""
         self.disable()
         self.enable()
 
+    def lead_to(self, upstream: str) -> None:
+        """Cut all connections; new ones meet another server at the same address."""
+        self.process.call("POST", self._path, {"upstream": upstream})
+        self.upstream = upstream
+
+    def remove(self) -> None:
+        """Cut all connections, and be no more."""
+        self.process.call("DELETE", self._path)
+
+    def renew(self) -> None:
+        """As `heal`, but cuts all connections and is quick: of a connection that was given up while data was held back,
+        toxiproxy takes seconds to undo what is done to it.
+        """
+        self.remove()
+        self._listen(self.endpoint)
+
     def heal(self) -> None:
         """As if nothing had ever been done to it. Connections that were swallowed end."""
-        for toxic in self._process.call("GET", self._path)["toxics"]:
-            self._process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
-        self.enable()
+        try:
+            for toxic in self.process.call("GET", self._path)["toxics"]:
+                self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
+            self.enable()
+        except TimeoutError:
+            # It hangs when a connection ends just as a toxic is taken from it (Shopify/toxiproxy#558).
+            self.process.restart()
 
     # --- What goes on until `heal`, for open and new connections ------------------------------------------------
 
@@ -77,27 +98,32 @@ class Proxy:
             delay=int(delay * 1_000_000),
         )
 
-    def _listen(self, name: str, attempts: int) -> str:
+    def _listen_somewhere(self, attempts: int = 5) -> str:
         endpoint = f"127.0.0.1:{ports.free(1)[0]}"
-        proxy = {"name": name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
         try:
-            self._process.call("POST", "/proxies", proxy)
+            self._listen(endpoint)
         except RuntimeError as error:
             if "address already in use" not in str(error) or attempts == 1:
                 raise
-            return self._listen(name, attempts - 1)
+            return self._listen_somewhere(attempts - 1)
         return endpoint
+
+    def _listen(self, endpoint: str) -> None:
+        proxy = {"name": self._name, "listen": endpoint, "upstream": self.upstream, "enabled": True}
+        self.process.call("POST", "/proxies", proxy)
 
     def _add(self, kind: str, streams: Sequence[Stream], **attributes: int) -> None:
         for stream in streams:
             toxic = {"type": kind, "name": f"{kind}-{stream}", "stream": stream, "attributes": attributes}
-            self._process.call("POST", f"{self._path}/toxics", toxic)
+            self.process.call("POST", f"{self._path}/toxics", toxic)
 
 
 class Toxiproxy:
     """One process with a proxy for each of `upstreams` (host:port). Started when this returns."""
 
     def __init__(self, upstreams: Sequence[str], folder: Path) -> None:
+        # One call at a time, and none while it is started anew.
+        self._lock = threading.RLock()
         for attempt in range(5):
             port = ports.free(1)[0]
             self._address = f"127.0.0.1:{port}"
@@ -110,24 +136,36 @@ class Toxiproxy:
                 failed = self.process.start_failed("did not answer")
                 self.process.kill()
                 raise failed
-        self.proxies = [Proxy(self, f"p{at}", upstream) for at, upstream in enumerate(upstreams)]
+        try:
+            self.proxies = [Proxy(self, f"p{at}", upstream) for at, upstream in enumerate(upstreams)]
+        except BaseException:
+            self.process.kill()
+            raise
 
     @property
     def endpoints(self) -> list[str]:
         return [proxy.endpoint for proxy in self.proxies]
 
-    def close(self) -> None:
-        self.process.kill()
+    def restart(self) -> None:
+        """On the same ports and without a toxic anywhere. All connections are cut."""
+        with self._lock:
+            self.process.kill()
+            self.process.start()
+            if not self._answers():
+                raise self.process.start_failed("did not answer")
+            for proxy in self.proxies:
+                proxy.listen()
 
     def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of its HTTP interface; its client libraries are older than it is."""
-        connection = http.client.HTTPConnection(self._address, timeout=15)
-        try:
-            connection.request(verb, path, None if body is None else json.dumps(body))
-            answer = connection.getresponse()
-            said = answer.read()
-        finally:
-            connection.close()
+        with self._lock:
+            connection = http.client.HTTPConnection(self._address, timeout=CALL_DEADLINE)
+            try:
+                connection.request(verb, path, None if body is None else json.dumps(body))
+                answer = connection.getresponse()
+                said = answer.read()
+            finally:
+                connection.close()
         if answer.status >= 300:
             raise RuntimeError(f"toxiproxy: {verb} {path} {body}: {answer.status} {said.decode()}")
         return dict(json.loads(said)) if said else {}

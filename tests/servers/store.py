@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .gateway import UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
+from .gateway import LATE, UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
 
 DEADLINE = 20.0
 
@@ -87,8 +87,9 @@ class Store:
 
     # --- Leases -------------------------------------------------------------------------------------------------
 
-    def grant(self, ttl: int) -> int:
-        return int(self.call("lease/grant", {"TTL": str(ttl)})["ID"])
+    def grant(self, ttl: int, lease: int = 0) -> int:
+        """Its number, which etcd chooses unless one is given."""
+        return int(self.call("lease/grant", {"TTL": str(ttl), "ID": str(lease)})["ID"])
 
     def revoke(self, lease: int) -> None:
         self.call("lease/revoke", {"ID": str(lease)})
@@ -136,7 +137,14 @@ class Store:
     def add_role(self, role: str, kind: str, prefix: str) -> None:
         """`kind` is READ, WRITE or READWRITE."""
         self.call("auth/role/add", {"name": role})
+        self.allow(role, kind, prefix)
+
+    def allow(self, role: str, kind: str, prefix: str) -> None:
         self.call("auth/role/grant", {"name": role, "perm": {"permType": kind, **_under(prefix)}})
+
+    def forbid(self, role: str, prefix: str) -> None:
+        """What it was allowed under this very prefix. Who watches already goes on doing so."""
+        self.call("auth/role/revoke", {"role": role, **_under(prefix)})
 
     def add_user(self, user: str, password: str, role: str | None = None) -> None:
         self.call("auth/user/add", {"name": user, "password": password})
@@ -168,7 +176,7 @@ class Store:
                 except Unreachable as error:
                     failed = error
                 except Refused as error:
-                    if error.code != UNAVAILABLE:
+                    if error.code != UNAVAILABLE and LATE not in error.message:
                         raise
                     failed = error
             if time.monotonic() > until:

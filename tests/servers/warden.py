@@ -37,21 +37,25 @@ class Warden:
                 # A session of its own: Ctrl-C is for the tests, and must not take the warden first.
                 command = [sys.executable, "-I", "-S", __file__]
                 self._child = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    bufsize=0,
+                    start_new_session=True,
                 )
             assert self._child.stdin is not None
             self._child.stdin.write(line.encode())
-            self._child.stdin.flush()
 
     def _close(self) -> None:
         if self._child is not None:
             self._child.communicate()
 
     def _forked(self) -> None:
-        # Or the pipe would stay open as long as the fork lives.
+        # It is the parent's. An open pipe would keep it from its work as long as the fork lives.
         child, self._child, self._lock = self._child, None, threading.Lock()
         if child is not None and child.stdin is not None:
-            os.close(child.stdin.fileno())
+            child.stdin.close()
+            child.returncode = 0
 
 
 def main() -> None:

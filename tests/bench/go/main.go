@@ -1,5 +1,5 @@
 // The rows of `make bench` that are measured in Go, as JSON lines for `bench.py`; with a mode and a URL, the process that
-// `languages.py` follows, weighs and counts.
+// `languages.py` and `etcd.py` follow, weigh and count.
 
 package main
 
@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	callsheet "github.com/callsheet/callsheet/bindings-c/go"
@@ -23,6 +25,8 @@ const (
 	calls     = 1_000_000
 	instances = 100
 	watched   = 300
+	// The instance that changes while arrivals are noted.
+	changed = "10.0.0.25:8080"
 )
 
 var (
@@ -31,16 +35,18 @@ var (
 )
 
 func main() {
-	modes := map[string]func(client *callsheet.Client){"follow": follow, "hold": hold, "watches": watches}
+	modes := map[string]func(client *callsheet.Client){"follow": follow, "hold": hold, "watches": watches, "arrive": arrive}
 	switch {
 	case len(os.Args) == 1:
 		picks()
+	case len(os.Args) == 3 && os.Args[1] == "first":
+		first(os.Args[2])
 	case len(os.Args) == 3 && modes[os.Args[1]] != nil:
 		client := must(callsheet.Connect(background, os.Args[2]))
 		modes[os.Args[1]](client)
 		check(client.Close())
 	default:
-		fmt.Fprintf(os.Stderr, "usage: %s [follow|hold|watches URL]\n", os.Args[0])
+		fmt.Fprintf(os.Stderr, "usage: %s [follow|hold|watches|arrive|first URL]\n", os.Args[0])
 		os.Exit(2)
 	}
 }
@@ -57,10 +63,16 @@ func must[T any](value T, err error) T {
 	return value
 }
 
+// line waits for the next line of the input, and says whether there was one.
+func line() bool {
+	_, err := input.ReadString('\n')
+	return err == nil
+}
+
 // step tells the other process that something is done, and waits until it has looked.
 func step(said ...any) {
 	fmt.Println(said...)
-	_, _ = input.ReadString('\n') // its end says the same
+	line() // its end says the same
 }
 
 // perCall is nanoseconds per call over several rounds: minimum, median and maximum.
@@ -165,4 +177,45 @@ func watches(client *callsheet.Client) {
 	}
 	step("after", runtime.NumGoroutine())
 	runtime.KeepAlive(channels)
+}
+
+// arrive notes when it received each change, and says for each line what it noted since the last one.
+func arrive(client *callsheet.Client) {
+	var mutex sync.Mutex
+	var noted []string
+	ready := sync.OnceFunc(func() { fmt.Println("ready") })
+	snapshots := make(chan *callsheet.Snapshot, 16)
+	check(client.WatchChan(background, "billing", snapshots))
+	go func() {
+		for snapshot := range snapshots {
+			at := time.Now().UnixNano()
+			if instance, there := snapshot.Get(changed); there {
+				mutex.Lock()
+				noted = append(noted, fmt.Sprintf("%s:%d", instance.Metadata["n"], at))
+				mutex.Unlock()
+			}
+			ready()
+		}
+	}()
+	for line() {
+		mutex.Lock()
+		said := noted
+		noted = nil
+		mutex.Unlock()
+		fmt.Println(strings.Join(said, " "))
+	}
+}
+
+// first says how long each way from nothing to the first list took.
+func first(url string) {
+	for line() {
+		began := time.Now()
+		client := must(callsheet.Connect(background, url))
+		read := 0
+		for instance := range must(client.Lookup(background, "billing")).All() {
+			read += len(instance.ID)
+		}
+		fmt.Println(float64(time.Since(began).Nanoseconds())/1e6, read)
+		check(client.Close())
+	}
 }

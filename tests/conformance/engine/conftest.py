@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+import sys
 
 import pytest
-from languages import LANGUAGES
+from languages import CONFORMANCE, LANGUAGES
 from scenario import scenarios
 
-TEMPORARY = tempfile.mkdtemp(prefix="callsheet-conformance-")
-TEMPLATES = os.environ.get("CALLSHEET_CONFORMANCE_URLS", f"memory:{{}} local://{TEMPORARY}/{{}}.db").split()
+sys.path.insert(0, str(CONFORMANCE))
+
+import registries
+
+NAMES = os.environ.get("CALLSHEET_CONFORMANCE_REGISTRIES", " ".join(registries.NAMES)).split()
 
 
 def pytest_addoption(parser):
@@ -29,15 +31,9 @@ def pytest_generate_tests(metafunc):
     names = metafunc.config.getoption("language")
     names = names or [name for name, language in LANGUAGES.items() if language.present]
     cases = [
-        pytest.param(
-            (name, template, area, scenario), id=f"{name}-{template.split(':')[0]}-{area}: {scenario['name']}"
-        )
+        pytest.param((name, registry, area, scenario), id=f"{name}-{registry}-{area}: {scenario['name']}")
         for name in names
-        for template in TEMPLATES
+        for registry in NAMES
         for area, scenario in scenarios()
     ]
     metafunc.parametrize("case", cases)
-
-
-def pytest_unconfigure():
-    shutil.rmtree(TEMPORARY, ignore_errors=True)

@@ -13,7 +13,7 @@ from typing import Any
 from languages import CONFORMANCE
 
 SKIPS = json.loads((CONFORMANCE / "skips.json").read_text(encoding="utf-8"))
-PORTS = itertools.count(os.getpid() * 97 % 12_000)
+PORTS = itertools.count(os.getpid() * 97 % 4000)
 
 
 def scenarios() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -45,12 +45,12 @@ def steps(scenario: dict[str, Any], url: str, port: int) -> list[dict[str, Any]]
 
 
 def free_port() -> socket.socket:
-    """A port that nothing listens on, outside the range from which the system takes ports by itself.
+    """A port that nothing listens on, outside the ranges from which the system and tests/servers take theirs.
 
     While the UDP port of the same number is held, no other runner takes it.
     """
     while True:
-        port = 20_000 + next(PORTS) % 12_000
+        port = 6000 + next(PORTS) % 4000
         held = socket.socket(type=socket.SOCK_DGRAM)
         try:
             held.bind(("127.0.0.1", port))

@@ -10,6 +10,7 @@ import pytest
 from driver import Broken, Wrong, flat
 from judge import difference
 from languages import CONFORMANCE, ROOT
+from registries import NAMES
 from scenario import scenarios, skipped, steps
 from verbs import request
 from world import World, in_order, snake
@@ -68,7 +69,7 @@ def seen(revision, *ids):
 
 
 def world(*answers):
-    return World("memory:x", Scripted(*answers), Scripted)
+    return World(Scripted(*answers), Scripted)
 
 
 def test_a_question_is_asked_until_it_is_answered_as_expected():
@@ -153,11 +154,17 @@ def test_names_are_unique_and_skips_match_something():
     reasons = {
         skipped(language, registry, scenario)
         for language in ("python", "c", "go")
-        for registry in ("memory", "local")
+        for registry in NAMES
         for _, scenario in scenarios()
     }
     for skip in json.loads((CONFORMANCE / "skips.json").read_text(encoding="utf-8")):
         assert skip["reason"] in reasons or "languages" in skip, skip
+
+
+def test_scenarios_need_the_faults_that_they_make():
+    for area, scenario in scenarios():
+        made = {step["kind"] for step in scenario["steps"] if step["do"] == "fault"}
+        assert made <= set(scenario.get("needs", ())), (area, scenario["name"])
 
 
 def test_every_code_is_reached_or_accounted_for():

@@ -5,38 +5,35 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import contextlib
-import itertools
 import json
-import os
-import threading
 import time
 
 import pytest
-from conftest import TEMPLATES
+from conftest import NAMES
 from driver import Driver, Pool
 from languages import LANGUAGES, TARGET
+from registries import Registries
 from scenario import free_port, scenarios, skipped, steps
 from world import World
 
-NUMBERS = itertools.count()
-TURNS = collections.defaultdict(threading.Lock)
 
-
-def run(case, pool):
+def run(case, pool, registries):
     """What is wrong with a case; None when nothing is."""
-    name, template, area, scenario = case
-    url = template.replace("{}", f"{name}-{os.getpid()}-{next(NUMBERS)}")
-    place = f"{area}.json, {scenario['name']!r}"
-    with TURNS[template] if url == template else contextlib.nullcontext():
+    name, registry, area, scenario = case
+    why = f"{area}.json, {scenario['name']!r}"
+    with contextlib.ExitStack() as after:
         try:
             driver = pool.take()
+            held = after.enter_context(free_port())
+            world = World(driver, lambda env: Driver(LANGUAGES[name], env))
+            if registry != "memory":
+                world.registry = registries.open(registry, scenario.get("needs", ()))
+                after.callback(world.registry.close)
         except Exception as error:
-            return f"{place}: {error}"
-        held = free_port()
-        world = World(url, driver, lambda env: Driver(LANGUAGES[name], env))
-        why = place
+            return f"{why}: {type(error).__name__}: {error}"
+        place = why
         try:
-            for number, step in enumerate(steps(scenario, url, held.getsockname()[1]), 1):
+            for number, step in enumerate(steps(scenario, world.url, held.getsockname()[1]), 1):
                 why = f"{place}, step {number}: {json.dumps(step)[:2000]}"
                 world.step(step)
             why = f"{place}, at its end"
@@ -46,28 +43,26 @@ def run(case, pool):
             driver.kill()
             world.end()
             return f"{why}\n  {type(error).__name__}: {error}"
-        finally:
-            held.close()
     pool.give(driver)
     return None
 
 
-def judged(case, pool):
+def judged(case, pool, registries):
     start = time.monotonic()
     try:
-        if reason := skipped(case[0], case[1].split(":")[0], case[3]):
+        if reason := skipped(case[0], case[1], case[3]):
             return "skipped", reason, 0
-        why = run(case, pool)
+        why = run(case, pool, registries)
         return ("failed" if why else "passed"), why or "", time.monotonic() - start
     finally:
         pool.done()
 
 
 def report(case, result, reason, seconds):
-    name, template, area, scenario = case
+    name, registry, area, scenario = case
     line = {
         "language": name,
-        "registry": template.split(":")[0],
+        "registry": registry,
         "area": area,
         "scenario": scenario["name"],
         "result": result,
@@ -85,13 +80,16 @@ def outcomes(request):
     items = [item for item in request.session.items if "case" in getattr(item, "fixturenames", ())]
     cases = {item.name: item.callspec.params["case"] for item in items}
     counts = collections.Counter(case[0] for case in cases.values())
-    whole = len(TEMPLATES) * len(list(scenarios()))
+    whole = len(NAMES) * len(list(scenarios()))
     for name, count in counts.items():
         if count == whole:  # otherwise these are in place of what was found of them before
             (TARGET / f"{name}.jsonl").unlink(missing_ok=True)
     pools = {name: Pool(LANGUAGES[name], count) for name, count in counts.items()}
-    with concurrent.futures.ThreadPoolExecutor(16) as executor:
-        yield {name: executor.submit(judged, case, pools[case[0]]) for name, case in cases.items()}
+    registries = Registries()
+    with contextlib.closing(registries), concurrent.futures.ThreadPoolExecutor(16) as executor:
+        yield {
+            name: executor.submit(judged, case, pools[case[0]], registries) for name, case in cases.items()
+        }
     for pool in pools.values():
         assert pool.unended is None, pool.unended
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from driver import Broken, Driver, Wrong
 from judge import difference
-from languages import CONFORMANCE
 from listener import Listener
 from verbs import VERBS, request
 
+if TYPE_CHECKING:
+    from registries import Registry
+
+NUMBERS = itertools.count()
 RETRYABLE = {"no_instances", "unavailable", "timeout"}
 #: How long a step may take that does not say.
 WITHIN = 10
@@ -39,12 +41,20 @@ class Process:
 class World:
     """The scenario's processes and listeners, by name."""
 
-    def __init__(self, url: str, driver: Driver, start: Callable[[dict[str, str]], Driver]) -> None:
-        self.url, self.start = url, start
+    #: `None` for `memory:`, which every language has a control of.
+    registry: Registry | None = None
+
+    def __init__(self, driver: Driver, start: Callable[[dict[str, str]], Driver]) -> None:
+        self.start = start
+        self.name = f"memory:{os.getpid()}-{next(NUMBERS)}"
         self.main = Process(driver)
         self.peers: dict[str, Process] = {}
         self.all = [self.main]
         self.listeners: dict[str, Listener] = {}
+
+    @property
+    def url(self) -> str:
+        return self.registry.url if self.registry else self.name
 
     def step(self, step: dict[str, Any]) -> None:
         """Do a step and compare what came of it with what it expects."""
@@ -182,12 +192,10 @@ class World:
 
     def do_fault(self, process, asked, deadline):
         kind, on = asked["kind"], asked["on"]
-        if self.url.startswith("memory:"):
+        if self.registry is None:
             (process.faults.add if on else process.faults.discard)(kind)
             return self.ask(process, asked, deadline)
-        words = [self.url, kind, "on" if on else "off", asked["service"], asked["id"], str(asked["seconds"])]
-        if subprocess.run([sys.executable, str(CONFORMANCE / "fault.py"), *words]).returncode:
-            raise Wrong(f"fault.py could not do {kind}")
+        self.registry.fault(kind, on, asked["seconds"], asked["service"], asked["id"])
         return None
 
     # The end.
@@ -211,6 +219,8 @@ class World:
             listener.close()
         for process in self.all[1:]:
             process.driver.kill()
+        if self.registry:
+            self.registry.heal()
         if self.main.driver.process.poll() is None:
             for kind in self.main.faults & {"unreachable", "refuse", "slow", "empty", "lists"}:
                 fault = request({"do": "fault", "kind": kind, "on": False}, self.url)

@@ -7,7 +7,7 @@ import time
 from typing import Literal
 
 import pytest
-from servers import Options, Refused, Unreachable
+from servers import QUICK, Options, Refused, Unreachable
 from servers.binaries import Version
 from servers.certificates import Certificates, Kind
 from servers.fixtures import NewCluster
@@ -18,7 +18,7 @@ PASSWORD = {"name": "app", "password": "app"}
 
 @pytest.mark.parametrize("version", ["new", "old"])
 def test_users_may_what_their_role_says(version: Version, new_cluster: NewCluster) -> None:
-    etcd = new_cluster(options=Options(version=version), users=True)
+    etcd = new_cluster(options=Options(version=version, flags=QUICK), users=True)
     assert etcd.url == f"etcd://app:app@{etcd.endpoints[0]}"
     etcd.store_of("app").put("/services/a/1", "{}")
     assert etcd.store_of("reader").get("/services/a/1") is not None
@@ -29,6 +29,11 @@ def test_users_may_what_their_role_says(version: Version, new_cluster: NewCluste
         etcd.store_of("").put("/services/a/1", "{}")
     with pytest.raises(Refused, match="authentication failed"):
         Gateway(etcd.endpoints[0]).call("auth/authenticate", {**PASSWORD, "password": "wrong"})
+    etcd.store.forbid("app", "/services/")
+    with pytest.raises(Refused, match="permission denied"):
+        etcd.store_of("app").get("/services/a/1")
+    etcd.store.allow("app", "READ", "/services/")
+    assert etcd.store_of("app").get("/services/a/1") is not None
     assert etcd.members[0].healthy
     etcd.wipe()
     etcd.store_of("app").put("/services/a/1", "{}")
@@ -36,7 +41,7 @@ def test_users_may_what_their_role_says(version: Version, new_cluster: NewCluste
 
 @pytest.mark.parametrize("kind", ["simple", "jwt"])
 def test_tokens_expire_and_the_store_goes_on(kind: Literal["simple", "jwt"], new_cluster: NewCluster) -> None:
-    etcd = new_cluster(options=Options(auth_token=kind, auth_token_ttl=1), users=True)
+    etcd = new_cluster(options=Options(auth_token=kind, auth_token_ttl=1, flags=QUICK), users=True)
     etcd.store.put("a", "1")
     gateway = Gateway(etcd.endpoints[0])
     # A simple token lives longer with each use, so each is used once.
@@ -62,7 +67,7 @@ def _refused(gateway: Gateway, token: str) -> bool:
 def test_only_client_certificates_of_the_ca_get_in(
     certificates: Certificates, new_cluster: NewCluster
 ) -> None:
-    etcd = new_cluster(options=Options(certificates=certificates, client_certificates=True))
+    etcd = new_cluster(options=Options(certificates=certificates, client_certificates=True, flags=QUICK))
     assert etcd.url.startswith(f"etcds://{etcd.endpoints[0]}?ca={certificates.ca}&cert=")
     assert _asked(etcd.endpoints[0], certificates, client=True)
     with pytest.raises(Unreachable):
@@ -82,7 +87,7 @@ def test_only_client_certificates_of_the_ca_get_in(
 def test_bad_certificates_of_the_server_are_seen(
     version: Version, certificates: Certificates, new_cluster: NewCluster
 ) -> None:
-    etcd = new_cluster(options=Options(version=version, certificates=certificates))
+    etcd = new_cluster(options=Options(version=version, certificates=certificates, flags=QUICK))
     reasons: dict[Kind, str] = {
         "expired": "certificate has expired",
         "unknown-ca": "unable to get local issuer certificate",

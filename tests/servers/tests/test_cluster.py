@@ -6,14 +6,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from servers import Cluster, Options, StartFailed, Unreachable, ports
+from servers import QUICK, Cluster, Options, StartFailed, Unreachable, ports
 from servers.binaries import Version
 from servers.fixtures import NewCluster
 from servers.gateway import Gateway
 from servers.waiting import until
-
-# So that elections don't take seconds.
-QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 
 @pytest.mark.parametrize("version", ["new", "old"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.waiting import until
+from servers.waiting import runs, until
 
 SERVERS = Path(__file__).resolve().parents[1]
 
@@ -45,16 +44,7 @@ def desk() -> Iterator[Desk]:
 
 
 def gone(started: dict[str, Any]) -> bool:
-    return not Path(started["folder"]).exists() and not any(alive(pid) for pid in started["pids"])
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A container's first process may never bury what is dead.
-    return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
+    return not Path(started["folder"]).exists() and not any(runs(pid) for pid in started["pids"])
 
 
 def test_every_verb(desk: Desk) -> None:
@@ -89,7 +79,9 @@ def test_every_verb(desk: Desk) -> None:
     desk.ok("disarm", name=name)
     assert desk.ok("calls", name=name, method="Compact")["calls"] == 1
     assert desk.ok("metrics", name=name)["metrics"]["etcd_server_has_leader"] == 1
-    assert desk.ok("url", name=name, user="reader", path="/other")["url"].startswith("etcds://reader:reader@")
+    url = desk.ok("url", name=name, user="reader", password="wrong", path="/other", ttl="1s")["url"]
+    assert url.startswith("etcds://reader:wrong@")
+    assert url.endswith("&ttl=1s")
     desk.ok("certificate", name=name, of="client", kind="expired")
     for fault in ("blackhole", "reset", "cut", "disable"):
         desk.ok(fault, name=name, member=0)
@@ -123,4 +115,4 @@ def test_everything_is_gone_when(end: str, desk: Desk) -> None:
     else:
         assert desk.process.stdin is not None
         desk.process.stdin.close()
-    until(lambda: gone(started), 30)
+    until(lambda: gone(started), 15)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import servers.proxy
 from servers import Cluster, Proxy, Unreachable
 from servers.gateway import Gateway
 
@@ -72,6 +73,37 @@ def test_cut(proxy: Proxy) -> None:
     ask(proxy)
 
 
+def test_another_server_at_the_same_address(etcd: Cluster, proxy: Proxy) -> None:
+    host, port = proxy.endpoint.split(":")
+    with Cluster() as other, socket.create_connection((host, int(port)), timeout=10) as connection:
+        proxy.lead_to(other.endpoints[0])
+        assert connection.recv(1) == b""
+        before = other.calls("Status")
+        ask(proxy)
+        assert other.calls("Status") == before + 1
+        proxy.lead_to(etcd.members[0].endpoint)
+
+
+def test_renewed_at_once_however_much_was_held_back(proxy: Proxy) -> None:
+    proxy.latency(60)
+    for _ in range(3):
+        with pytest.raises(Unreachable, match="timed out"):
+            ask(proxy, 0.2)
+    begun = time.monotonic()
+    proxy.renew()
+    ask(proxy)
+    assert time.monotonic() - begun < 5
+
+
+def test_removed(etcd: Cluster, proxy: Proxy) -> None:
+    own = Proxy(proxy.process, "own", etcd.members[0].endpoint)
+    ask(own)
+    own.remove()
+    with pytest.raises(Unreachable, match="ConnectionRefusedError"):
+        ask(own)
+    ask(proxy)
+
+
 def test_latency_and_slices(proxy: Proxy) -> None:
     proxy.latency(0.2)
     proxy.slice(32)
@@ -86,3 +118,14 @@ def test_bandwidth(etcd: Cluster, proxy: Proxy) -> None:
     begun = time.monotonic()
     Gateway(proxy.endpoint).call("kv/range", {"key": "Ymln"})
     assert time.monotonic() - begun >= 0.3
+
+
+def test_a_proxy_heals_when_toxiproxy_hangs(
+    etcd: Cluster, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.blackhole()
+    toxiproxy = next(process for process in etcd.processes if process.name == "toxiproxy")
+    toxiproxy.pause()
+    monkeypatch.setattr(servers.proxy, "CALL_DEADLINE", 0.5)
+    proxy.heal()
+    ask(proxy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from servers import Cluster, Options, Refused
+from servers import QUICK, Cluster, Options, Refused
 from servers.fixtures import NewCluster
 
 
@@ -38,6 +38,7 @@ def test_leases(etcd: Cluster) -> None:
     store.revoke(lease)
     assert store.get("/services/a/1") is None
     assert store.lease(lease).ttl == -1
+    assert store.grant(60, lease) == lease
 
 
 def test_compacted_revisions_are_gone(etcd: Cluster) -> None:
@@ -56,7 +57,7 @@ def test_calls_are_counted(etcd: Cluster) -> None:
 
 
 def test_a_full_database_refuses_until_it_is_cleaned(new_cluster: NewCluster) -> None:
-    cluster = new_cluster(options=Options(quota=2**21, max_request_bytes=2**20))
+    cluster = new_cluster(options=Options(quota=2**21, max_request_bytes=2**20, flags=QUICK))
     store = cluster.store
     with pytest.raises(Refused, match="request is too large"):
         store.put("big", bytes(2**20 + 1))

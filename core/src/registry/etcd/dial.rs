@@ -38,7 +38,7 @@ impl Limit {
     }
 
     pub(super) async fn keep<T>(&self, late: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
-        let late = || unavailable(&late.replace("{}", &format!("{:?}", self.of)));
+        let late = || Error::new(Code::Timeout, late.replace("{}", &format!("{:?}", self.of)));
         timeout_at(self.until, step).await.unwrap_or_else(|_| Err(late()))
     }
 }

@@ -107,6 +107,12 @@ impl Registry for EtcdRegistry {
     }
 
     async fn close(&self) {
+        self.let_go();
+    }
+}
+
+impl EtcdRegistry {
+    fn let_go(&self) {
         self.0.hub.close();
         self.0.leases.close();
         self.0.sessions.close();
@@ -115,7 +121,6 @@ impl Registry for EtcdRegistry {
 
 impl Drop for EtcdRegistry {
     fn drop(&mut self) {
-        self.0.hub.close();
-        self.0.sessions.close();
+        self.let_go();
     }
 }

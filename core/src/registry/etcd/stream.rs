@@ -10,7 +10,7 @@ use etcd_client::proto::{PbEvent, PbWatchResponse};
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::failure::{Remedy, is_stale};
 use super::session::Session;
@@ -27,8 +27,11 @@ const DEAD: Duration = Duration::from_secs(9);
 /// A stream is mended within this, or its readers are told. No server restarts this fast, so what is mended goes on in the
 /// same history.
 const MEND: Duration = Duration::from_millis(250);
-/// How long a stream without watchers is kept.
-const IDLE: Duration = Duration::from_secs(10);
+/// Between two tries of that. Few of them dial: sessions have a pause of their own.
+const MEND_RETRY: Duration = Duration::from_millis(20);
+/// How long a stream without watchers is kept. Less than [`ASK`]: where nothing is watched, the server has no progress to
+/// tell of.
+const IDLE: Duration = Duration::from_secs(3);
 /// Requests that wait to be written. The server reads slowly while it sends, so more are no sign of trouble.
 const REQUESTS: usize = 64;
 
@@ -51,6 +54,20 @@ struct State {
     gone: Vec<i64>,
     task: Option<AbortHandle>,
     closed: bool,
+}
+
+/// Tells every reader when the task ends in a way that it should not.
+struct TellAll<'a>(&'a Hub);
+
+impl Drop for TellAll<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.finish_all(&Error::new(
+                Code::Internal,
+                "callsheet panicked while it watched; please report this",
+            ));
+        }
+    }
 }
 
 /// Why a stream ended.
@@ -151,6 +168,8 @@ impl Hub {
 
     /// Until nobody watches anything.
     async fn run(&self) {
+        // Readers never wait for a task that is no more.
+        let _told = TellAll(self);
         let mut mending: Option<Error> = None;
         loop {
             // A stream is opened by its first watcher.
@@ -166,10 +185,7 @@ impl Hub {
             };
             let opened = match &mending {
                 None => self.open(first).await,
-                Some(error) => {
-                    let late = || Err(error.clone());
-                    timeout(MEND, self.open(first)).await.unwrap_or_else(|_| late())
-                }
+                Some(error) => self.mend(first, error).await,
             };
             match opened {
                 Ok(Some(mut stream)) => match stream.run().await {
@@ -192,6 +208,21 @@ impl Hub {
                     self.finish_all(&error);
                     mending = None;
                 }
+            }
+        }
+    }
+
+    /// Opens the stream anew after it broke, with as many tries as there is time for: what cut the connection may refuse
+    /// the first ones, too.
+    async fn mend(&self, first: i64, broken: &Error) -> Result<Option<Stream<'_>>> {
+        let until = Instant::now() + MEND;
+        loop {
+            let opened = timeout_at(until, self.open(first)).await;
+            match opened.unwrap_or_else(|_| Err(broken.clone())) {
+                Err(error) if !error.refused() && Instant::now() + MEND_RETRY < until => {
+                    sleep(MEND_RETRY).await;
+                }
+                opened => return opened,
             }
         }
     }

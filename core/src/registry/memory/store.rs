@@ -86,7 +86,7 @@ impl State {
         if self.refusing {
             return Err(Error::new(
                 Code::PermissionDenied,
-                format!("{source} refuses every request (an injected fault)"),
+                format!("{source} gives nobody permission (an injected fault)"),
             ));
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! The rows of `make bench` that are measured in Rust, as JSON lines for `bench.py`: each figure with the floor that
 //! was measured beside it in the same run.
 
+mod bare;
 mod modes;
+mod put;
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
@@ -18,21 +20,33 @@ const ROUNDS: usize = 9;
 const CALLS: u32 = 1_000_000;
 const INSTANCES: u16 = 100;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+type Error = Box<dyn std::error::Error>;
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    if let Some(mode) = arguments.next() {
-        let url = arguments.next().ok_or("a mode needs a URL")?;
-        return match mode.as_str() {
-            "follow" => modes::follow(&url),
-            "hold" => modes::hold(&url),
-            "watches" => modes::watches(&url),
-            // Itself as another process.
-            "provide" => provide(&url),
-            _ => Err(format!("there is no mode {mode}; there are follow, hold, watches").into()),
-        };
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => figures(),
+        ["follow", url] => modes::follow(url),
+        ["hold", url] => modes::hold(url),
+        ["watches", url] => modes::watches(url),
+        ["arrive", url] => modes::arrive(url, 0),
+        ["arrive-300", url] => modes::arrive(url, 300),
+        ["first", url] => modes::first(url),
+        ["register", url, count] => modes::register(url, count.parse()?),
+        ["idle", url, count] => modes::idle(url, count.parse()?),
+        ["bare", "arrive", endpoint, prefix] => bare::arrive(endpoint, prefix),
+        ["bare", "first", endpoint, prefix] => bare::first(endpoint, prefix),
+        ["bare", "hold", endpoint, prefix] => bare::hold(endpoint, prefix),
+        ["put", endpoint] => put::serve(endpoint),
+        // Itself as another process.
+        ["provide", url] => provide(url),
+        _ => Err(format!("nobody knows what {} means", arguments.join(" ")).into()),
     }
+}
+
+fn figures() -> Result<()> {
     let threads = std::thread::available_parallelism()?.get();
     picks(1, "one thread")?;
     picks(threads, &format!("{threads} threads"))?;

@@ -1,23 +1,42 @@
-//! The process that `languages.py` follows, weighs and counts: each step is said, then waits for a line.
+//! The process that `languages.py` and `etcd.py` follow, weigh and count: each step is said, then waits for a line.
 
-use std::io::Write;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::io::{BufRead, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use callsheet::{Client, Watch, block_on};
+use callsheet::{Client, Registration, Watch, block_on};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::Result;
 
 const WATCHES: usize = 300;
 
-fn say(said: &str) -> Result<()> {
+/// The instance that changes while arrivals are noted.
+pub(crate) const CHANGED: &str = "10.0.0.25:8080";
+
+/// Nanoseconds of the clock that processes share.
+pub(crate) fn monotonic() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
+pub(crate) fn say(said: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{said}")?;
     out.flush()?;
     Ok(())
 }
 
-fn step(said: &str) -> Result<()> {
+/// Answers each line of the input until it ends.
+pub(crate) fn each_line(mut answer: impl FnMut() -> Result<String>) -> Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        say(&answer()?)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn step(said: &str) -> Result<()> {
     say(said)?;
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
@@ -28,7 +47,7 @@ pub(crate) fn follow(url: &str) -> Result<()> {
     let client = Client::connect(url)?;
     block_on(client.wait_for("billing", 1, Duration::from_secs(10)))?;
     let subscription = client.on_change("billing", |snapshot| {
-        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |at| at.as_nanos());
+        let at = monotonic();
         for instance in &snapshot {
             let body = instance.metadata.get("n").map_or("", |body| body);
             say(&format!("{at} {body}")).expect("somebody reads this");
@@ -36,6 +55,85 @@ pub(crate) fn follow(url: &str) -> Result<()> {
     })?;
     step("ready")?;
     drop(subscription);
+    block_on(client.close())?;
+    Ok(())
+}
+
+/// When which change was there.
+#[derive(Clone, Default)]
+pub(crate) struct Arrivals(Arc<Mutex<Vec<String>>>);
+
+impl Arrivals {
+    pub(crate) fn note(&self, change: Option<&String>) {
+        let at = monotonic();
+        let noted = format!("{}:{at}", change.map_or("0", |change| change));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
+    }
+
+    /// Says for each line what was noted since the last one; once the first list is there.
+    pub(crate) fn tell(&self) -> Result<()> {
+        while self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        say("ready")?;
+        each_line(
+            || Ok(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).join(" ")),
+        )
+    }
+}
+
+/// Notes when each change was there, while so many other services are followed.
+pub(crate) fn arrive(url: &str, others: usize) -> Result<()> {
+    let client = Client::connect(url)?;
+    let arrivals = Arrivals::default();
+    let noting = arrivals.clone();
+    let mut subscriptions = Vec::new();
+    for n in 0..others {
+        subscriptions.push(client.on_change(&format!("service-{n}"), |_| {})?);
+        block_on(client.lookup(&format!("service-{n}")))?;
+    }
+    subscriptions.push(client.on_change("billing", move |snapshot| {
+        noting.note(snapshot.get(CHANGED).and_then(|instance| instance.metadata.get("n")));
+    })?);
+    arrivals.tell()?;
+    drop(subscriptions);
+    block_on(client.close())?;
+    Ok(())
+}
+
+/// Says how long each way from nothing to the first list took.
+pub(crate) fn first(url: &str) -> Result<()> {
+    each_line(|| {
+        let began = Instant::now();
+        let client = Client::connect(url)?;
+        let snapshot = block_on(client.lookup("billing"))?;
+        let read: usize = snapshot.iter().map(|instance| instance.id.len()).sum();
+        let took = began.elapsed();
+        block_on(client.close())?;
+        Ok(format!("{} {read}", took.as_secs_f64() * 1e3))
+    })
+}
+
+/// Keeps so many registrations.
+pub(crate) fn register(url: &str, count: u16) -> Result<()> {
+    let client = Client::connect(url)?;
+    for port in 1..=count {
+        block_on(client.register(Registration::new("many").address("10.0.0.1").port(port)))?;
+    }
+    step("registered")?;
+    block_on(client.close())?;
+    Ok(())
+}
+
+/// Follows so many services and does nothing.
+pub(crate) fn idle(url: &str, count: usize) -> Result<()> {
+    let client = Client::connect(url)?;
+    let watches =
+        (0..count).map(|n| client.watch(&format!("service-{n}"))).collect::<Result<Vec<Watch>, _>>()?;
+    for watch in &watches {
+        block_on(watch.next()).ok_or("the watch ended")?;
+    }
+    step("idle")?;
     block_on(client.close())?;
     Ok(())
 }

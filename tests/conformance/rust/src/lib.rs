@@ -6,9 +6,11 @@ mod callback;
 mod compare;
 mod listener;
 mod peer;
+mod registry;
 mod scenario;
 mod verbs;
 mod world;
 
-pub use scenario::{Scenario, Skips, scenarios, templates};
+pub use registry::{Registries, Registry};
+pub use scenario::{Scenario, Skips, names, scenarios};
 pub use world::World;

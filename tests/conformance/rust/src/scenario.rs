@@ -55,13 +55,13 @@ fn repeated(text: &str) -> String {
     filled
 }
 
-/// A port that nothing listens on, outside the range from which the system takes ports by itself. While the UDP port of
-/// the same number is held, no other runner takes it.
+/// A port that nothing listens on, outside the ranges from which the system and tests/servers take theirs. While the UDP
+/// port of the same number is held, no other runner takes it.
 fn free_port() -> UdpSocket {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + ((process::id() * 97 + next) % 12_000) as u16;
+        let port = 6000 + ((process::id() * 97 + next) % 4000) as u16;
         if let (Ok(held), Ok(_)) =
             (UdpSocket::bind(("127.0.0.1", port)), TcpListener::bind(("127.0.0.1", port)))
         {
@@ -136,11 +136,8 @@ impl Skips {
     }
 }
 
-/// URLs of the registries to run on, `{}` in each for what tells scenarios apart: `$CALLSHEET_CONFORMANCE_URLS`, else
-/// `memory:` and `local:` in `folder`.
-pub fn templates(folder: &Path) -> Vec<String> {
-    match env::var("CALLSHEET_CONFORMANCE_URLS") {
-        Ok(urls) => urls.split_whitespace().map(str::to_owned).collect(),
-        Err(_) => vec!["memory:{}".into(), format!("local://{}/{{}}.db", folder.display())],
-    }
+/// The registries to run on: `$CALLSHEET_CONFORMANCE_REGISTRIES`, else all.
+pub fn names() -> Vec<String> {
+    let names = env::var("CALLSHEET_CONFORMANCE_REGISTRIES").unwrap_or_else(|_| "memory local etcd".into());
+    names.split_whitespace().map(str::to_owned).collect()
 }

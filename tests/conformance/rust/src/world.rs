@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use callsheet::memory::Memory;
 use callsheet::{
-    CallError, Changeset, Client, Instance, NamesWatch, Options, Outcome, Pick, Picker, RegistrationHandle,
-    Snapshot, States, Watch, host,
+    CallError, Changeset, Client, NamesWatch, Options, Outcome, Pick, Picker, RegistrationHandle, Snapshot,
+    States, Watch, host,
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -21,6 +19,7 @@ use crate::callback::Callback;
 use crate::compare::difference;
 use crate::listener::Listener;
 use crate::peer::Peer;
+use crate::registry::Registry;
 use crate::verbs::{code, filter, option, registration, snapshot};
 
 /// Asked again until the answer is the expected one or `within` is over. Everything else is done once.
@@ -47,11 +46,10 @@ enum Handle {
 
 /// One scenario's handles, by name.
 pub struct World {
-    url: String,
+    registry: Registry,
     peer: PathBuf,
     handles: HashMap<String, Handle>,
     held: Vec<Pick>,
-    memory: Option<Memory>,
 }
 
 /// The handle that a step is `of`; where it does not say, the one named like its kind.
@@ -65,11 +63,14 @@ macro_rules! of {
 }
 
 impl World {
-    /// A world for the registry at `url`; `peer` is the program that runs steps in another process.
-    pub fn new(url: &str, peer: &Path) -> Self {
-        let memory = url.strip_prefix("memory:").and_then(|name| Memory::named(name).ok());
-        let (url, peer) = (url.to_owned(), peer.to_owned());
-        World { url, peer, handles: HashMap::new(), held: Vec::new(), memory }
+    /// A world with this registry; `peer` is the program that runs steps in another process.
+    pub fn new(registry: Registry, peer: &Path) -> Self {
+        World { registry, peer: peer.to_owned(), handles: HashMap::new(), held: Vec::new() }
+    }
+
+    /// Where its registry is.
+    pub fn url(&self) -> &str {
+        self.registry.url()
     }
 
     /// Does a step and compares what came of it with what it expects.
@@ -146,7 +147,7 @@ impl World {
                 let client = match args.0.remove("url") {
                     Some(Value::Null) => builder.connect()?,
                     Some(url) => builder.url(url.as_str().unwrap_or_default()).connect()?,
-                    None => builder.url(&self.url).connect()?,
+                    None => builder.url(self.url()).connect()?,
                 };
                 return self.keep(args, "client", Handle::Client(client));
             }
@@ -344,7 +345,7 @@ impl World {
                     Err(_) => Ok(json!({"calls": calls, "failed": "ECONNRESET"})),
                 };
             }
-            "fault" => self.fault(args)?,
+            "fault" => self.registry.fault(args)?,
             "listen" => {
                 let port = host::check_port(args.whole("port")?.unwrap_or_default())?;
                 let listener = Listener::open(port, args.whole("answers")?);
@@ -353,7 +354,7 @@ impl World {
                 return self.keep(args, "listener", Handle::Listener(Some(listener)));
             }
             "peer" => {
-                let peer = Peer::start(&self.peer, &self.url, args.pairs("env")?.unwrap_or_default())?;
+                let peer = Peer::start(&self.peer, self.url(), args.pairs("env")?.unwrap_or_default())?;
                 return self.keep(args, "peer", Handle::Peer(peer));
             }
             "kill" => {
@@ -381,46 +382,11 @@ impl World {
         Ok(json!({}))
     }
 
-    /// Faults of `memory:` by its own control, those of real registries by a program written once for all languages.
-    fn fault(&mut self, args: &mut Args) -> Result<(), Fail> {
-        let (kind, on) = (args.need("kind")?, args.flag("on")?.unwrap_or(true));
-        let seconds = args.seconds("seconds")?.unwrap_or_default();
-        let (service, id) = (args.text("service")?.unwrap_or_default(), args.text("id")?.unwrap_or_default());
-        let Some(memory) = &self.memory else {
-            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../fault.py");
-            let (switch, seconds) = (if on { "on" } else { "off" }, seconds.as_secs_f64().to_string());
-            let words = [script, &self.url, &kind, switch, &service, &id, &seconds];
-            return match Command::new("python3").args(words).status() {
-                Ok(status) if status.success() => Ok(()),
-                _ => wrong(format!("{script} could not do {kind}")),
-            };
-        };
-        match kind.as_str() {
-            "unreachable" => memory.unreachable(on),
-            "refuse" => memory.refuse(on),
-            "slow" => memory.slow(seconds),
-            "empty" => memory.answer_empty(on),
-            "lists" => memory.answer_with_lists(on),
-            "lose_leases" => memory.lose_leases(),
-            "compact" => memory.compact(),
-            "identity" => memory.change_identity(),
-            "wipe" => memory.wipe(),
-            "delete" => memory.delete(&service, &id),
-            "put" => {
-                let mut instance = Instance::new(service, "10.9.9.9", 9999);
-                instance.id = id;
-                memory.put(instance)?;
-            }
-            other => return wrong(format!("there is no fault {other:?}")),
-        }
-        Ok(())
-    }
-
-    /// Looks once more at what must hold in every scenario, and closes the clients.
+    /// Looks once more at what must hold in every scenario, heals the registry and closes the clients.
     ///
     /// # Errors
     /// What did not hold.
-    pub async fn end(self) -> Result<(), String> {
+    pub async fn end(mut self) -> Result<(), String> {
         for handle in self.handles.values() {
             if let Handle::Callback(callback) = handle
                 && let Err(Fail::Wrong(why)) = callback.snapshots()
@@ -428,6 +394,7 @@ impl World {
                 return Err(why);
             }
         }
+        self.registry.heal()?;
         for handle in self.handles.into_values() {
             if let Handle::Client(client) = handle {
                 let _ = client.close().await;

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use callsheet_conformance::{Scenario, Skips, World, scenarios, templates};
+use callsheet_conformance::{Registries, Registry, Scenario, Skips, World, names, scenarios};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 
@@ -19,14 +19,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(16);
     let filtered = arguments.filter.is_some() || !arguments.skip.is_empty() || arguments.list;
-    let folder = std::env::temp_dir().join(format!("callsheet-conformance-{}", process::id()));
-    let result = fs::create_dir_all(&folder).map_err(|error| error.to_string());
-    match result.and_then(|()| trials(&folder, !filtered)) {
-        Ok(trials) => {
-            let conclusion = libtest_mimic::run(&arguments, trials);
-            let _ = fs::remove_dir_all(&folder);
-            conclusion.exit_code()
-        }
+    let registries = Arc::new(Registries::default());
+    match trials(&registries, !filtered) {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {
             eprintln!("{why}");
             ExitCode::FAILURE
@@ -34,27 +29,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn trials(folder: &Path, anew: bool) -> Result<Vec<Trial>, String> {
+fn trials(registries: &Arc<Registries>, anew: bool) -> Result<Vec<Trial>, String> {
     let results = Arc::new(Mutex::new(results(anew).map_err(|error| error.to_string())?));
     let skips = Skips::read()?;
     let mut trials = Vec::new();
-    for template in templates(folder) {
-        let registry = template.split(':').next().unwrap_or_default().to_owned();
-        // Scenarios that share one registry follow one another.
-        let turn = Arc::new(Mutex::new(()));
+    for registry in names() {
         for (number, scenario) in scenarios()?.into_iter().enumerate() {
             let title = format!("{}: {}", scenario.area, scenario.name);
-            let url = template.replace("{}", &format!("c{}-{number}", process::id()));
             let report = reporter(results.clone(), registry.clone(), scenario.clone());
             let Some(reason) = skips.reason(LANGUAGE, &registry, &scenario) else {
-                let turn = (url == template).then(|| turn.clone());
+                let (registries, name) = (registries.clone(), registry.clone());
                 let trial = Trial::test(title, move || {
-                    let _turn = turn
-                        .as_ref()
-                        .map(|turn| turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
                     let start = Instant::now();
-                    let result =
-                        catch_unwind(|| run(&scenario, &url)).unwrap_or_else(|_| Err("it panicked".into()));
+                    let done = catch_unwind(AssertUnwindSafe(|| {
+                        run(&scenario, registries.open(&name, number, &scenario)?)
+                    }));
+                    let result = done.unwrap_or_else(|_| Err("it panicked".into()));
                     match &result {
                         Ok(()) => report("passed", "", start),
                         Err(why) => report("failed", why, start),
@@ -71,7 +61,7 @@ fn trials(folder: &Path, anew: bool) -> Result<Vec<Trial>, String> {
     Ok(trials)
 }
 
-fn run(scenario: &Scenario, url: &str) -> Result<(), String> {
+fn run(scenario: &Scenario, registry: Registry) -> Result<(), String> {
     let place = format!("{}.json, {:?}", scenario.area, scenario.name);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
@@ -79,9 +69,9 @@ fn run(scenario: &Scenario, url: &str) -> Result<(), String> {
         Some(program) => PathBuf::from(program),
         None => PathBuf::from(env!("CARGO_BIN_EXE_conformance-peer")),
     };
-    let mut world = World::new(url, &peer);
+    let mut world = World::new(registry, &peer);
     let mut result = Ok(());
-    let (steps, _port) = scenario.steps(url).map_err(|why| format!("{place}: {why}"))?;
+    let (steps, _port) = scenario.steps(world.url()).map_err(|why| format!("{place}: {why}"))?;
     for (number, step) in steps.iter().enumerate() {
         result = runtime.block_on(world.step(step));
         if let Err(why) = result {

@@ -4,11 +4,11 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use callsheet_conformance::World;
+use callsheet_conformance::{Registry, World};
 
 fn main() {
     let url = std::env::args().nth(1).unwrap_or_default();
-    let mut world = World::new(&url, Path::new("a-peer-has-no-peer"));
+    let mut world = World::new(Registry::Known(url), Path::new("a-peer-has-no-peer"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let step = serde_json::from_str(&line).map_err(|error| error.to_string());

@@ -1,0 +1,93 @@
+"""What this process uses, as the kernel counts it: threads, descriptors, memory, processor time, connections."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROCESS = Path("/proc/self")
+ESTABLISHED = "01"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    threads: int
+    descriptors: int
+    memory: int
+    """Bytes resident."""
+
+    @classmethod
+    def now(cls) -> Footprint:
+        memory = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
+        return cls(_count("task"), len(_descriptors()), memory)
+
+    def growth_since(self, before: Footprint, memory: int) -> list[str]:
+        """What is more than before, for memory by more than `memory` bytes; in words."""
+        grown = []
+        if self.threads > before.threads:
+            grown.append(f"{self.threads} threads, {before.threads} before: {sorted(_thread_names())}")
+        if self.descriptors > before.descriptors:
+            kinds = Counter(what.partition(":")[0] for what in _descriptors())
+            grown.append(f"{self.descriptors} descriptors, {before.descriptors} before: {dict(kinds)}")
+        if self.memory > before.memory + memory:
+            grown.append(f"{(self.memory - before.memory) / 2**20:.1f} MB more than before")
+        return grown
+
+
+def connections(endpoints: Iterable[str]) -> Counter[str]:
+    """Open TCP connections of this process to each of some endpoints (host:port of IPv4)."""
+    ours = {what.removeprefix("socket:[").removesuffix("]") for what in _descriptors() if "socket:[" in what}
+    wanted = set(endpoints)
+    found: Counter[str] = Counter()
+    for line in (PROCESS / "net" / "tcp").read_text().splitlines()[1:]:
+        _, _, remote, state, *_, inode = line.split()[:10]
+        endpoint = _endpoint(remote)
+        if state == ESTABLISHED and inode in ours and endpoint in wanted:
+            found[endpoint] += 1
+    return found
+
+
+class Stopwatch:
+    """Time that went by, and processor time that this process used."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._used = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def load(self) -> float:
+        """Processor time over time: 1 is one core in full."""
+        return (time.process_time() - self._used) / self.seconds
+
+
+def _count(folder: str) -> int:
+    return len(list((PROCESS / folder).iterdir()))
+
+
+def _descriptors() -> list[str]:
+    found = []
+    for link in (PROCESS / "fd").iterdir():
+        try:
+            found.append(str(link.readlink()))
+        except OSError:
+            # The one of this listing, and others' that were closed since.
+            pass
+    return found
+
+
+def _thread_names() -> list[str]:
+    return [(task / "comm").read_text().strip() for task in (PROCESS / "task").iterdir()]
+
+
+def _endpoint(hexadecimal: str) -> str:
+    address, port = hexadecimal.split(":")
+    octets = reversed(bytes.fromhex(address))
+    return f"{'.'.join(map(str, octets))}:{int(port, 16)}"

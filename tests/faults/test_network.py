@@ -1,0 +1,182 @@
+"""Watches and registrations live through what the network does to their connections."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from conftest import NewEtcd, Say
+from footprint import Footprint, Stopwatch
+from invariants import gauge
+from scene import MEMORY, SETTLED, Scene, lasting
+from servers.binaries import Version
+
+# A silent connection is given up within this.
+SILENT = 12.0
+RETRY, REQUEST = 5.0, 5.0
+FULL = bool(os.environ.get("CALLSHEET_FAULTS_FULL"))
+
+
+def test_08_compacted_while_cut_off(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+    etcd = new_etcd(version=version, proxied=True)
+    [proxy], [direct] = etcd.proxies, [member.endpoint for member in etcd.members]
+    with Scene(etcd, url=etcd.url_of([direct])) as scene:
+        scene.register("a", 1)
+        follower = scene.follow("a")
+        scene.put("a", "b", "c", "d")
+        scene.steady()
+        proxy.disable()
+        follower.until(lambda latest: latest.freshness == "stale", SILENT)
+        scene.remove("a", "b", "c")
+        scene.put("a", "e")
+        etcd.store.compact()
+        proxy.enable()
+        took = follower.until_ids({"127.0.0.1:1", "d", "e"}, 5 * (RETRY + REQUEST))
+        say(f"equal {took:.2f} s after a long break")
+
+
+def test_08_compacted_while_a_stream_is_mended(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+    """A stream that resumes below the compaction: etcd refuses it, which is no error but a reason to compare."""
+    etcd = new_etcd(version=version, proxied=True)
+    [proxy], [direct] = etcd.proxies, [member.endpoint for member in etcd.members]
+    with Scene(etcd, url=etcd.url_of([direct])) as scene:
+        scene.register("a", 1)
+        follower = scene.follow("a")
+        scene.steady()
+        # Long enough to compact in before the new stream asks for its watch, short enough to be mended.
+        proxy.latency(0.08)
+        rounds = 0
+        while scene.consumer.stats()["reloads"] == 0:
+            rounds += 1
+            assert rounds < 50, "no stream met a compaction"
+            scene.put("a", "kept", f"missed-{rounds}")
+            follower.until_ids({"127.0.0.1:1", "kept", f"missed-{rounds}"}, SILENT)
+            proxy.cut()
+            scene.remove("a", f"missed-{rounds}")
+            etcd.store.compact()
+            follower.until_ids({"127.0.0.1:1", "kept"}, 5 * (RETRY + REQUEST))
+        proxy.heal()
+        say(f"met in round {rounds}")
+
+
+def test_resume_does_not_read_again(version: Version, new_etcd: NewEtcd) -> None:
+    etcd = new_etcd(version=version, proxied=True)
+    with Scene(etcd) as scene:
+        scene.register("a", 1)
+        followers = [scene.follow("a"), *(scene.follow(f"b{count}") for count in range(20))]
+        scene.steady()
+        before = scene.consumer.stats()
+        for _ in range(10):
+            etcd.proxies[0].cut()
+            scene.probe([follower.service for follower in followers], SILENT)
+        after = scene.consumer.stats()
+        assert after["loads"] - before["loads"] <= len(followers), "one slow mending at most"
+        assert all(
+            seen.freshness == "live" for follower in followers for seen in follower.history if seen.ids
+        )
+
+
+def test_a_silent_connection_is_given_up(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+    """Nothing comes and nothing breaks: the watchdog has to notice, in each direction alone as well."""
+    etcd = new_etcd(version=version, proxied=True)
+    [proxy] = etcd.proxies
+    with Scene(etcd, ttl=3) as scene:
+        registration = scene.register("a", 1)
+        follower = scene.follow("a")
+        scene.steady()
+        for what, streams in (("silence", ("upstream", "downstream")), ("no answers", ("downstream",))):
+            proxy.blackhole(streams=streams)  # type: ignore[arg-type]
+            stale = follower.until(lambda latest: latest.freshness == "stale", 5 * SILENT)
+            registration.wait("lost", timeout=5 * SILENT)
+            proxy.heal()
+            live = follower.until_ids({registration.id}, 5 * (RETRY + REQUEST))
+            scene.until_registered(5 * (RETRY + REQUEST))
+            say(
+                f"{what}: stale after {stale:.2f} s (promised {SILENT:g} s), live {live:.2f} s after it healed"
+            )
+
+
+def test_12_killed_server_costs_no_processor_time(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+    etcd = new_etcd(version=version)
+    with Scene(etcd) as scene:
+        for count in range(50):
+            scene.register(f"a{count}", count + 1)
+            scene.follow(f"a{count}")
+        scene.steady()
+        idle = Stopwatch()
+        lasting(5)
+        say(f"{100 * idle.load:.2f} % of a core with 50 registrations and 50 watches at rest")
+        etcd.kill()
+        for registration in scene.registrations:
+            registration.wait("lost", timeout=5 * (10 + REQUEST))
+        down = Stopwatch()
+        lasting(10)
+        load = down.load
+        say(f"{100 * load:.2f} % without the server")
+        assert load < 0.05
+        etcd.start()
+        scene.until_registered(5 * (RETRY + REQUEST))
+
+
+def test_13_thousand_watch_errors(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+    etcd = new_etcd(version=version, proxied=True)
+    [proxy] = etcd.proxies
+    services = [f"a{count}" for count in range(50)]
+    with Scene(etcd) as scene:
+        scene.register("a0", 1)
+        for service in services:
+            scene.follow(service)
+        scene.steady()
+        errors = scene.consumer.stats()["load_failures"]
+
+        def outage() -> None:
+            """Each watch ends with an error, and each try to read again fails."""
+            proxy.disable()
+            for follower in scene.followers.values():
+                follower.until(lambda latest: latest.freshness == "stale", SILENT)
+            proxy.enable()
+            for follower in scene.followers.values():
+                follower.until(lambda latest: latest.freshness == "live", 5 * (RETRY + REQUEST))
+
+        def cut() -> None:
+            """The stream breaks, and is mended."""
+            proxy.cut()
+            scene.probe(["a0"], SILENT)
+
+        for _ in range(5):
+            outage()
+            cut()
+        gc.collect()
+        warm = Footprint.now()
+        for _ in range(20):
+            outage()
+        for _ in range(200):
+            cut()
+        gc.collect()
+        errors = scene.consumer.stats()["load_failures"] - errors
+        assert errors > 1000
+        grown = Footprint.now().memory - warm.memory
+        assert grown < MEMORY
+        say(f"{errors} errors and 205 mended streams, {grown / 2**10:.0f} KB more memory")
+        say(f"{gauge(etcd, 'etcd_debugging_mvcc_watcher_total'):g} watchers of 52")
+
+
+def test_19_every_connection_dropped_once_a_second(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+    etcd = new_etcd(version=version, proxied=True)
+    services = [f"a{count}" for count in range(20)]
+    with Scene(etcd) as scene:
+        for port, service in enumerate(services[:10], 1):
+            scene.register(service, port)
+        for service in services:
+            scene.follow(service)
+        scene.steady()
+        before = {key: etcd.store.get(key) for key in map(scene.key, scene.registrations)}
+        began, drops, slowest = Stopwatch(), 0, 0.0
+        while began.seconds < (60 if FULL else 20):
+            etcd.proxies[0].cut()
+            drops += 1
+            slowest = max(slowest, scene.probe([services[drops % len(services)]], SETTLED))
+            lasting(drops - began.seconds)
+        scene.probe(services, SETTLED)
+        assert {key: etcd.store.get(key) for key in before} == before, "registrations had no gap"
+        say(f"{drops} drops; a change was seen within {slowest:.2f} s of one")

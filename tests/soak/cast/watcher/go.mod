@@ -1,0 +1,7 @@
+module github.com/callsheet/callsheet/tests/soak/cast/watcher
+
+go 1.24
+
+require github.com/callsheet/callsheet/bindings-c/go v0.0.0
+
+replace github.com/callsheet/callsheet/bindings-c/go => ../../../../bindings-c/go

@@ -1,0 +1,197 @@
+"""How each fault is done, and undone. Each has a thread of its lane, so that one that takes long holds up no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from servers import Refused
+
+from . import garbage
+from .parts import SLOTS
+from .schedule import MEMBERS, NETWORK, PROCESS, Step
+
+if TYPE_CHECKING:
+    from servers import Cluster, Etcd, Proxy
+
+    from .crew import Crew
+    from .history import History
+
+
+KEYS = {slot.name: slot.key for slot in SLOTS}
+
+
+class Faults:
+    def __init__(self, cluster: Cluster, crew: Crew, history: History) -> None:
+        self._cluster = cluster
+        self._crew = crew
+        self._history = history
+        self._lanes = {name: ThreadPoolExecutor(1) for name in (*(f"m{at}" for at in range(MEMBERS)), "data")}
+        self._under_way: list[Future[object]] = []
+        self._undo: dict[Step, Callable[[], None]] = {}
+
+    def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.shutdown(cancel_futures=True)
+
+    def begin(self, step: Step) -> str:
+        """Does it, or has its lane do it; what to tell of it."""
+        if step.kind in NETWORK:
+            return self._on_proxies(step)
+        if step.kind in PROCESS:
+            return self._on_members(step)
+        if step.kind in ("die", "freeze"):
+            return self._on_client(step)
+        return self._on_data(step)
+
+    def end(self, step: Step) -> None:
+        self._undo.pop(step)()
+
+    def finish(self) -> None:
+        """Everything that was begun is done; raises what failed."""
+        for done in self._under_way:
+            done.result()
+        self._under_way.clear()
+
+    def _do(self, lane: str, work: Callable[[], object]) -> None:
+        self._under_way = [future for future in self._under_way if not future.done() or future.exception()]
+        self._under_way.append(self._lanes[lane].submit(work))
+
+    # --- The network --------------------------------------------------------------------------------------------
+
+    def _on_proxies(self, step: Step) -> str:
+        text, hurt = self._network(step)
+        proxies = {name: self._cluster.proxies[int(name[1:])] for name in step.whom}
+        for name, proxy in proxies.items():
+            self._do(name, partial(hurt, proxy))
+
+        def undo() -> None:
+            for name, proxy in proxies.items():
+                self._do(name, proxy.heal)
+
+        self._undo[step] = undo
+        return text
+
+    def _network(self, step: Step) -> tuple[str, Callable[[Proxy], None]]:
+        strength = step.strength
+        match step.kind:
+            case "blackhole":
+                return "", lambda proxy: proxy.blackhole()
+            case "deafen":
+                return "", lambda proxy: proxy.blackhole(streams=["upstream"])
+            case "mute":
+                return "", lambda proxy: proxy.blackhole(streams=["downstream"])
+            case "refuse":
+                return "", lambda proxy: proxy.disable()
+            case "latency":
+                seconds = 0.01 + strength * 1.2
+                return f"{seconds:.2f} s", lambda proxy: proxy.latency(seconds, jitter=seconds / 3)
+            case "reset":
+                after = strength * 0.5
+                return f"after {after:.2f} s", lambda proxy: proxy.reset(after)
+            case "bandwidth":
+                rate = 1 + int(strength * 20)
+                return f"{rate} kB/s", lambda proxy: proxy.bandwidth(rate)
+            case "slice":
+                size = 4 + int(strength * 60)
+                return f"{size} bytes", lambda proxy: proxy.slice(size, delay=0.002)
+            case "cut":
+                return "", lambda proxy: proxy.cut()
+        raise ValueError(step.kind)
+
+    # --- The members --------------------------------------------------------------------------------------------
+
+    def _on_members(self, step: Step) -> str:
+        members = {name: self._cluster.members[int(name[1:])] for name in step.whom}
+        hurt, heal = VERBS[step.kind]
+        for name, member in members.items():
+            self._do(name, partial(hurt, member))
+
+        def undo() -> None:
+            for name, member in members.items():
+                self._do(name, partial(heal, member))
+
+        self._undo[step] = undo
+        return "no quorum" if len(members) > 1 else ""
+
+    # --- The processes of the clients ---------------------------------------------------------------------------
+
+    def _on_client(self, step: Step) -> str:
+        (name,) = step.whom
+        if step.kind == "die":
+            self._crew.die(name)
+            self._undo[step] = lambda: None
+        else:
+            self._crew.processes[name].freeze()
+            self._undo[step] = self._crew.processes[name].thaw
+        return ""
+
+    # --- The data -----------------------------------------------------------------------------------------------
+
+    def _on_data(self, step: Step) -> str:
+        (whom,) = step.whom
+        store = self._cluster.store
+        written: dict[str, int] = {}
+
+        def write(pairs: dict[str, bytes]) -> None:
+            revision = store.transaction(pairs)
+            written.update(dict.fromkeys(pairs, revision))
+
+        def remove() -> None:
+            # All at once, but what somebody has written over since.
+            now = store.prefix("")
+            there = [
+                key for key, revision in written.items() if key in now and now[key].mod_revision == revision
+            ]
+            if there:
+                store.transaction({}, there)
+
+        def work() -> None:
+            match step.kind:
+                case "compact":
+                    self._compact()
+                case "revoke":
+                    self._revoke(KEYS[whom])
+                case "delete":
+                    store.delete(KEYS[whom])
+                case "spoil":
+                    write({KEYS[whom]: garbage.value(step.strength)})
+                case "usurp":
+                    write({KEYS[whom]: garbage.guest("usurper")})
+                case "litter":
+                    write(garbage.litter(whom, step.strength))
+                case "guests":
+                    write(garbage.guests(whom))
+
+        self._do("data", work)
+        self._undo[step] = lambda: self._do("data", remove)
+        return ""
+
+    def _compact(self) -> None:
+        """As far as the history has seen, which is to have no hole."""
+        try:
+            self._cluster.store.compact(self._history.revision)
+        except Refused:
+            pass  # that was compacted before
+
+    def _revoke(self, key: str) -> None:
+        entry = self._cluster.store.get(key)
+        if entry is None or not entry.lease:
+            return
+        try:
+            self._cluster.store.revoke(entry.lease)
+        except Refused:
+            pass  # it ran out just now
+
+
+def _restart(member: Etcd) -> None:
+    member.start(wait=False)
+
+
+VERBS: dict[str, tuple[Callable[[Etcd], object], Callable[[Etcd], object]]] = {
+    "pause": (lambda member: member.pause(), lambda member: member.resume()),
+    "kill": (lambda member: member.kill(), _restart),
+    "stop": (lambda member: member.stop(), _restart),
+}

@@ -1,0 +1,108 @@
+"""What is printed: a line per fault as it happens, the figures at the end, and what a failed run has to tell."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .schedule import INSTANT, Step
+
+if TYPE_CHECKING:
+    from .crew import Crew
+    from .process import Process
+
+TAIL = 40
+ACTIONS = ("open", "update", "drain", "close", "rewatch")
+
+
+class Report:
+    def __init__(self, seed: int, seconds: float) -> None:
+        self.seed = seed
+        self.seconds = seconds
+        self.counts: Counter[str] = Counter()
+        self.healed: list[float] = []
+        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._began = time.monotonic()
+        print(f"soak: {seconds:g} s of faults with seed {seed}", flush=True)
+
+    def start(self) -> None:
+        """From now on times are counted."""
+        self._began = time.monotonic()
+
+    def step(self, step: Step, detail: str) -> None:
+        self.counts[step.kind] += 1
+        late = time.monotonic() - self._began - step.at
+        words = [f"{step.kind:9}", " ".join(step.whom), detail]
+        words += [] if step.kind in (*INSTANT, *ACTIONS) else [f"for {step.lasts:.1f} s"]
+        words += [f"({late:.1f} s late)"] if late > 0.5 else []
+        line = f"  {step.at:7.2f}  {' '.join(word for word in words if word)}"
+        self._tail.append(line)
+        if step.kind not in ACTIONS:
+            print(line, flush=True)
+
+    def heal(self, seconds: float) -> None:
+        self.healed.append(seconds)
+        line = f"           all well after {seconds:.2f} s"
+        self._tail.append(line)
+        print(line, flush=True)
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+    def summary(self, crew: Crew, revision: int) -> None:
+        faults = {kind: count for kind, count in sorted(self.counts.items()) if kind not in ACTIONS}
+        actions = {kind: self.counts[kind] for kind in ACTIONS}
+        print(f"\n{sum(faults.values())} faults: {_list(faults)}")
+        print(f"{sum(actions.values())} things that programs did: {_list(actions)}")
+        tracks = [track for process in crew for track in process.tracks.values()]
+        seen, empty = sum(track.seen for track in tracks), sum(track.empty for track in tracks)
+        print(
+            f"{revision} revisions of the store; {seen} snapshots seen, {empty} of them empty, as the store was"
+        )
+        stats: Counter[str] = Counter()
+        for process in crew:
+            stats.update({name: process.stats.get(name, 0) for name in STATS})
+        losses = sum(process.losses for process in crew)
+        print(f"{losses} losses told to programs; {_list(stats)} (of the processes that lived to the end)")
+        if self.healed:
+            worst, middle = max(self.healed), sorted(self.healed)[len(self.healed) // 2]
+            print(f"healed {len(self.healed)} times, in {middle:.2f} s (median), {worst:.2f} s at most")
+        for process in crew:
+            print(f"  {_usage(process)}")
+
+    def failure(self, problems: list[str], logs: Path) -> None:
+        print(f"\nFAILED with seed {self.seed} (repeat: make soak SECONDS={self.seconds:g} SEED={self.seed})")
+        print("the end of what happened:")
+        print("\n".join(self._tail))
+        print("what is wrong:")
+        print("\n".join(f"  {problem}" for problem in problems[:50]))
+        print(f"what the processes logged is in {logs}", flush=True)
+
+
+STATS = (
+    "publishes",
+    "publish_failures",
+    "superseded",
+    "loads",
+    "load_failures",
+    "reloads",
+    "skipped",
+    "undecodable",
+)
+
+
+def _list(counts: dict[str, int] | Counter[str]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _usage(process: Process) -> str:
+    first, last = process.first, process.last
+    if first is None or last is None:
+        return f"{process.part.name}: not measured"
+    return (
+        f"{process.part.name:10} started {process.starts} times; memory {first.megabytes:.1f} -> "
+        f"{last.megabytes:.1f} MB, descriptors {first.descriptors} -> {last.descriptors}, "
+        f"threads {first.threads} -> {last.threads}"
+    )

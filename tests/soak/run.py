@@ -1,0 +1,188 @@
+"""One run: start everything, do what the schedule says, heal, and judge."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from servers import QUICK, Cluster, Options
+
+from .crew import Crew
+from .faults import Faults
+from .history import History
+from .invariants import differences
+from .ledger import Ledger
+from .parts import PREFIX, SLOTS
+from .report import ACTIONS, Report
+from .schedule import Step, schedule
+
+LOGS = Path(__file__).parents[2] / "target" / "soak" / "logs"
+#: The slowest way back is a dead connection (9 s until the watchdog knows) and a pause of 5 s: well below 15 s. Five
+#: times that is for a machine that has other things to do.
+DEADLINE = 75.0
+LOOK = 0.05
+STAYS = 0.5
+
+
+def run(seed: int, seconds: float) -> int:
+    report = Report(seed, seconds)
+    folder = LOGS / str(seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with Cluster(3, proxied=True, options=Options(flags=QUICK)) as cluster:
+        history = History(cluster.members)
+        history.start()
+        crew: Crew | None = None
+        try:
+            crew = Crew(cluster.url, history, Ledger(), folder)
+            problems = Run(cluster, history, crew, report).go(schedule(seed, seconds))
+            report.summary(crew, history.revision)
+        except Exception:
+            # The seed and what happened are to be told here too.
+            problems = [f"the run itself failed: {traceback.format_exc()}"]
+        finally:
+            if crew is not None:
+                crew.kill()
+            history.close()
+    if problems:
+        report.failure(problems, folder)
+        return 1
+    shutil.rmtree(folder)
+    print("1 passed: nothing was lost, and nothing is left", flush=True)
+    return 0
+
+
+class Run:
+    def __init__(self, cluster: Cluster, history: History, crew: Crew, report: Report) -> None:
+        self._cluster = cluster
+        self._crew = crew
+        self._report = report
+        self._faults = Faults(cluster, crew, history)
+        self._active = 0
+        #: Since when no fault is active, until all is well again; and since when all is well.
+        self._healing: float | None = None
+        self._well: float | None = None
+
+    def go(self, steps: list[Step]) -> list[str]:
+        """What is wrong."""
+        try:
+            if problems := self._open():
+                return problems
+            self._measure()
+            self._storm(steps)
+            problems = self._settle()
+            return problems + self._leave(problems)
+        finally:
+            self._faults.close()
+
+    def _open(self) -> list[str]:
+        for slot in SLOTS:
+            self._crew.act("open", slot.name)
+        return self._until_nothing("before any fault", lambda: differences(self._cluster.store, self._crew))
+
+    def _storm(self, steps: list[Step]) -> None:
+        numbers = itertools.count()
+        due: list[tuple[float, int, Callable[[], None]]] = []
+
+        def at(when: float, work: Callable[[], None]) -> None:
+            heapq.heappush(due, (when, next(numbers), work))
+
+        for step in steps:
+            at(step.at, partial(self._begin, step))
+            if step.kind not in ACTIONS:
+                at(step.at + step.lasts, partial(self._end, step))
+        self._report.start()
+        began = time.monotonic()
+        while due:
+            when, _, work = heapq.heappop(due)
+            while (left := began + when - time.monotonic()) > 0:
+                self._look()
+                time.sleep(min(left, LOOK))
+            work()
+
+    def _begin(self, step: Step) -> None:
+        if step.kind in ACTIONS:
+            self._crew.act(step.kind, step.whom[0])
+            self._report.step(step, "")
+            return
+        self._active += 1
+        self._healing = None
+        self._report.step(step, self._faults.begin(step))
+
+    def _end(self, step: Step) -> None:
+        self._faults.end(step)
+        self._active -= 1
+        if not self._active:
+            self._healing = time.monotonic()
+
+    def _look(self) -> None:
+        """Whether all is well again. A fault may be noticed after its end, so that it has to stay well for a while."""
+        now = time.monotonic()
+        if self._active or not self._crew.well:
+            self._well = None
+            return
+        self._well = self._well or now
+        if now < self._well + STAYS:
+            return
+        if self._healing is not None:
+            self._report.heal(max(self._well - self._healing, 0))
+            self._healing = None
+        self._measure()
+
+    def _measure(self) -> None:
+        """What a process holds when all is well for the first time in its life."""
+        for process in self._crew:
+            process.first = process.first or process.usage
+
+    # --- The end ------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> list[str]:
+        self._report.say("  everything heals")
+        self._faults.finish()
+        self._cluster.wait_healthy()
+        problems = self._until_nothing("after the last fault", self._differences)
+        self._measure()
+        for process in self._crew:
+            if process.part.slots:
+                process.tell("stats")
+        problems += self._until_nothing("after it was well", self._growth)
+        for process in self._crew:
+            process.last = process.usage
+            problems += process.judge()
+        return problems
+
+    def _differences(self) -> list[str]:
+        self._look()
+        healing = ["it has not been well for long enough"] if self._healing is not None else []
+        return healing + differences(self._cluster.store, self._crew)
+
+    def _growth(self) -> list[str]:
+        grown = ((process, process.usage.growth(process.first)) for process in self._crew if process.first)
+        return [f"{process.part.name} grew: {growth}" for process, growth in grown if growth]
+
+    def _leave(self, earlier: list[str]) -> list[str]:
+        """All withdraw and end."""
+        problems = self._crew.end()
+        if earlier:
+            return problems
+        return problems + self._until_nothing("after all left", self._left)
+
+    def _left(self) -> list[str]:
+        store = self._cluster.store
+        left = [f"{key} is still in the store" for key in store.prefix(PREFIX)]
+        return left + [f"lease {lease:x} is left" for lease in store.leases()]
+
+    def _until_nothing(self, when: str, wrong: Callable[[], list[str]]) -> list[str]:
+        """What is still wrong at the deadline."""
+        until = time.monotonic() + DEADLINE
+        while problems := wrong():
+            if time.monotonic() > until:
+                return [f"{DEADLINE:g} s {when}: {problem}" for problem in problems]
+            time.sleep(LOOK)
+        return []

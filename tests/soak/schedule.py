@@ -1,0 +1,154 @@
+"""What is done when: derived from the seed alone, and of a longer run the beginning is that of a shorter one."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from .parts import PARTS, SERVICES, SLOTS
+
+MEMBERS = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One fault, or one thing that a program does."""
+
+    at: float
+    """Seconds after the start."""
+    kind: str
+    whom: tuple[str, ...]
+    """Members of the cluster, a registration, a watcher, a service or a process."""
+    lasts: float = 0
+    strength: float = 0
+    """Of 0 to 1, from which its figures are made."""
+
+
+#: What is done to how many members, each as likely as the others: to its proxy, and to its process.
+NETWORK = {
+    "blackhole": (1, 1, 2, 3, 3),
+    "deafen": (1, 3),
+    "mute": (1, 3),
+    "refuse": (1, 2, 3),
+    "latency": (1, 3),
+    "reset": (1, 3),
+    "bandwidth": (1, 3),
+    "slice": (1, 3),
+    "cut": (1, 3),
+}
+PROCESS = {"pause": (1, 1, 2), "kill": (1, 2, 3), "stop": (1,)}
+ON_MEMBERS = [(kind, count) for kind, counts in (NETWORK | PROCESS).items() for count in counts]
+#: What has no duration.
+INSTANT = ("cut", "compact", "revoke", "delete", "die")
+ON_DATA = (
+    "compact",
+    "compact",
+    "revoke",
+    "revoke",
+    "delete",
+    "delete",
+    "spoil",
+    "usurp",
+    "litter",
+    "guests",
+)
+
+MORTAL = [part.name for part in PARTS if part.mortal]
+PROVIDERS = [part.name for part in PARTS if part.slots]
+
+
+def schedule(seed: int, seconds: float) -> list[Step]:
+    """In order of time. What lasts ends before `seconds`."""
+    steps = heapq.merge(_faults(seed), _actions(seed), key=lambda step: step.at)
+    known = itertools.takewhile(lambda step: step.at < seconds, steps)
+    return [_clipped(step, seconds) for step in known]
+
+
+def _clipped(step: Step, seconds: float) -> Step:
+    return Step(step.at, step.kind, step.whom, min(step.lasts, seconds - step.at), step.strength)
+
+
+# --- Faults: storms, and calm between them in which everything is to heal -------------------------------------------
+
+
+def _faults(seed: int) -> Iterator[Step]:
+    random = Random(f"faults of {seed}")
+    begin = 0.5
+    while True:
+        end = begin + random.uniform(5, 15)
+        lanes = (_on_members, _on_data, _on_clients)
+        yield from sorted(
+            (step for lane in lanes for step in lane(random, begin, end)), key=lambda step: step.at
+        )
+        begin = end + random.uniform(2, 6)
+
+
+def _on_members(random: Random, begin: float, end: float) -> Iterator[Step]:
+    """One at a time is done to a member; what is for several waits until they are free."""
+    free_at = dict.fromkeys((f"m{at}" for at in range(MEMBERS)), begin)
+    at = begin
+    while True:
+        kind, count = random.choice(ON_MEMBERS)
+        whom = sorted(sorted(random.sample(list(free_at), MEMBERS), key=free_at.__getitem__)[:count])
+        at = max(at, *(free_at[member] for member in whom)) + random.expovariate(1 / 0.4)
+        if at >= end:
+            return
+        lasts = _duration(random, at, end, kind)
+        free_at.update(dict.fromkeys(whom, at + lasts))
+        yield Step(at, kind, tuple(whom), lasts, random.random())
+
+
+def _on_data(random: Random, begin: float, end: float) -> Iterator[Step]:
+    at = begin
+    # Those whose default id would be held by another tool step aside, to an id that nobody foresees.
+    slots = tuple(slot.name for slot in SLOTS)
+    chosen = tuple(slot.name for slot in SLOTS if slot.chosen)
+    targets = {"compact": ("store",), "litter": SERVICES, "guests": SERVICES, "usurp": chosen}
+    while (at := at + random.expovariate(1 / 0.8)) < end:
+        kind = random.choice(ON_DATA)
+        whom = targets.get(kind, slots)
+        yield Step(at, kind, (random.choice(whom),), _duration(random, at, end, kind), random.random())
+
+
+def _on_clients(random: Random, begin: float, end: float) -> Iterator[Step]:
+    at = begin
+    while (at := at + random.expovariate(1 / 5)) < end:
+        kind = random.choice(("die", "die", "freeze"))
+        lasts = _duration(random, at, end, kind)
+        yield Step(at, kind, (random.choice(MORTAL if kind == "die" else PROVIDERS),), lasts)
+        # One that is frozen is not killed meanwhile.
+        at += lasts
+
+
+def _duration(random: Random, at: float, end: float, kind: str) -> float:
+    """Short ones are as likely as long ones, to 8 s; nothing goes on after the storm."""
+    drawn = math.exp(random.uniform(math.log(0.1), math.log(8)))
+    return 0 if kind in INSTANT else min(drawn, end - at)
+
+
+# --- What programs do, storm or not ---------------------------------------------------------------------------------
+
+
+def _actions(seed: int) -> Iterator[Step]:
+    random = Random(f"actions of {seed}")
+    watchers = [watcher.name for part in PARTS if part.slots for watcher in part.watchers]
+    may = {slot.name: "update" for slot in SLOTS}
+    at = 0.0
+    while True:
+        at += random.expovariate(1 / 0.3)
+        if random.random() < 0.1:
+            yield Step(at, "rewatch", (random.choice(watchers),))
+            continue
+        slot = random.choice(list(may))
+        kind = _next_action(random, may[slot])
+        may[slot] = "open" if kind == "close" else "close" if kind == "drain" else "update"
+        yield Step(at, kind, (slot,))
+
+
+def _next_action(random: Random, may: str) -> str:
+    """One that is draining only closes, one that is closed only opens."""
+    return random.choice(("update", "update", "update", "drain", "close")) if may == "update" else may
