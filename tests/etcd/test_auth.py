@@ -40,7 +40,7 @@ class Refused:
         clients.callback(logging.getLogger("callsheet").removeHandler, handler)
         urls = (
             etcd.url_of(etcd.endpoints, user="none"),
-            etcd.url_of(etcd.endpoints, user="", username="eve", password="old-word"),
+            etcd.url_of(etcd.endpoints, user="eve", password="old-word"),
             etcd.url_of(etcd.endpoints, **files),
         )
         opened = [clients.enter_context(callsheet.connect(url)) for url in urls]
