@@ -70,16 +70,16 @@ class Etcd:
             f"    {cast.total('answered') - answered:,} calls in {away} without it, {cast.total('failed')} failed"
         )
 
+        started = time.monotonic_ns()
         self.cluster.start()
-        back = time.monotonic_ns()
         timeline.wait("live lists", lambda: timeline.was["live"] > killed)
         until(lambda: not before & self.leases(), DEADLINE)
         anew = time.monotonic_ns()
         if timeline.went.keys() - gone:
             sys.exit("the outage cost somebody the place in the list")
         tell(
-            f"etcd is back: lists are live again after {milliseconds(back, timeline.was['live'])}, everybody has "
-            f"registered anew after {milliseconds(back, anew)};"
+            f"etcd is started again: lists are live after {milliseconds(started, timeline.was['live'])}, everybody "
+            f"has registered anew after {milliseconds(started, anew)};"
         )
         cast.until_calls(1000)
         tell(f"    nobody was missing from a list meanwhile, {cast.total('failed')} calls failed")
