@@ -45,7 +45,7 @@ class Local:
 class Etcd:
     """A server, which hears of a crash by not hearing anything for the TTL."""
 
-    TTL = 3
+    TTL = 4
     crash_seen_within = float(TTL)
     why_so_late = f", when its lease ran out (TTL {TTL} s)"
 
@@ -63,7 +63,7 @@ class Etcd:
             "everybody goes on with them;"
         )
         # So long that every member takes its lease for lost.
-        while time.monotonic_ns() < killed + 1.5e9 * self.TTL:
+        while time.monotonic_ns() < killed + 1.4e9 * self.TTL:
             cast.until_calls(100)
         away = milliseconds(killed, time.monotonic_ns())
         tell(
