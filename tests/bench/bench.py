@@ -133,7 +133,8 @@ def main(asked: list[str]) -> None:
     need_everything(parts)
     build(parts)
     table = [("what", "median (min to max)", "goal", "beside", "its median", "ratio")]
-    for row in measured(parts):
+    rows = measured(parts)
+    for row in rows:
         figure, floor = row["figure"], row["floor_figure"]
         # What took no longer than what it is counted over has no ratio.
         ratio = "-"
@@ -145,7 +146,11 @@ def main(asked: list[str]) -> None:
     if "etcd" in parts:
         on += ", " + run("etcd", [str(binaries.etcd()), "--version"]).splitlines()[0]
     print(f"{on}\n")
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    # Texts are as long as they are.
+    texts = {row["name"] for row in rows if isinstance(row["figure"], str)}
+    widths = [
+        max(len(line[column]) for line in table if line[0] not in texts) for column in range(len(table[0]))
+    ]
     for number, line in enumerate(table):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         if number == 0:

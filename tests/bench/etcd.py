@@ -60,7 +60,7 @@ def weigh(languages: list[Language], endpoint: str, changing: Putter) -> Iterato
                 holder.go_on()
                 if language not in PEERS:
                     holder.said()
-                    changing.put(SHARED, 1)
+                    changing.put([SHARED], 1)
                     fresh[language.name].append(float(holder.said()))
     for pair in PAIRS:
         name = f"{pair.language} change of one in {MANY:,} instances, etcd:"

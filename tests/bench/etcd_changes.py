@@ -1,7 +1,7 @@
 """Changes in a real etcd until they are there, and what they cost, of callsheet and of its peers.
 
-Everyone follows 50 instances under a prefix of its own; one more process changes one of them. Rounds take turns, so
-that all meet the machine in the same moods.
+Everyone follows 50 instances under a prefix of its own. One more process changes one of each in turns, so that all meet
+the machine in the same moods, and have time to fall asleep.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pairs import PAIRS, PEERS
 from rows import Row, row, spread
 
 if TYPE_CHECKING:
-    from putter import Putter
+    from putter import Put, Putter
 
 INSTANCES = 50
 ROUNDS = 5
@@ -37,6 +37,8 @@ class Figures:
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    #: What the puts took.
+    round_trips: list[float] = field(default_factory=list)
 
 
 def prefix_of(language: Language) -> str:
@@ -51,14 +53,9 @@ class Follower:
         self.language = language
         self.process = process
         self.figures = Figures()
-        self.round_trips: list[float] = []
 
-    def follow(self, putter: Putter, count: int) -> None:
-        """One round."""
-        before = self.process.cpu()
-        puts = putter.put(prefix_of(self.language), count)
-        time.sleep(SETTLE)
-        spent = self.process.cpu() - before
+    def heard(self, puts: dict[int, Put], spent: int) -> None:
+        """Adds a round, in which its process ran so many nanoseconds."""
         self.process.go_on()
         arrivals = [tuple(map(int, arrival.split(":"))) for arrival in self.process.said().split()]
         over = []
@@ -72,8 +69,18 @@ class Follower:
         cuts = statistics.quantiles(over, n=100)
         self.figures.p50.append(cuts[49])
         self.figures.p99.append(cuts[98])
-        self.figures.cpu.append(spent / 1e6 * 1000 / count)
-        self.round_trips.append(statistics.median(put.took for put in puts.values()) / 1e6)
+        self.figures.cpu.append(spent / 1e6 * 1000 / len(puts))
+        self.figures.round_trips.append(statistics.median(put.took for put in puts.values()) / 1e6)
+
+
+def play(followers: list[Follower], putter: Putter, count: int) -> None:
+    """One round."""
+    before = [follower.process.cpu() for follower in followers]
+    puts = putter.put([prefix_of(follower.language) for follower in followers], count)
+    time.sleep(SETTLE)
+    spent = [follower.process.cpu() - cpu for follower, cpu in zip(followers, before, strict=True)]
+    for follower, its_puts, its_cpu in zip(followers, puts, spent, strict=True):
+        follower.heard(its_puts, its_cpu)
 
 
 def followed(languages: list[Language], endpoint: str, putter: Putter) -> list[Follower]:
@@ -86,13 +93,11 @@ def followed(languages: list[Language], endpoint: str, putter: Putter) -> list[F
             followers.append(Follower(language, stack.enter_context(led(*command))))
         for follower in followers:
             follower.process.said()
+        play(followers, putter, WARM_UP)
         for follower in followers:
-            follower.follow(putter, WARM_UP)
             follower.figures = Figures()
-        for turn in range(ROUNDS):
-            # So that nobody is always the one after somebody else.
-            for follower in followers[turn:] + followers[:turn]:
-                follower.follow(putter, CHANGES)
+        for _ in range(ROUNDS):
+            play(followers, putter, CHANGES)
     return followers
 
 
@@ -101,7 +106,7 @@ def changes(languages: list[Language], endpoint: str, putter: Putter) -> Iterato
     crowded = Language("Rust, 300 services", languages[0].command, following="arrive-300")
     followers = followed([*languages, *PEERS, crowded], endpoint, putter)
     of = {follower.language.name: follower.figures for follower in followers}
-    trips = [trip for follower in followers for trip in follower.round_trips]
+    trips = [trip for figures in of.values() for trip in figures.round_trips]
     yield row("etcd: a put's round trip, p50", "ms", spread(trips))
     for pair in PAIRS:
         ours, peer = of[pair.language], of[pair.peer.name]

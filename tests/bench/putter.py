@@ -29,13 +29,15 @@ class Putter:
         self._process.tell(f"seed {prefix}billing/ {count}")
         self._process.said()
 
-    def put(self, prefix: str, count: int) -> dict[int, Put]:
-        """Changes one of them so many times; each change has a number, which is in the value."""
+    def put(self, prefixes: list[str], count: int) -> list[dict[int, Put]]:
+        """Changes one instance under each of them so many times, in turns. Each change has a number, which is in the
+        value; of each prefix, the puts by that number.
+        """
         first = self._number + 1
         self._number += count
-        self._process.tell(f"put {prefix}billing/ {first} {count}")
-        puts = (Put(*map(int, put.split(":"))) for put in self._process.said().split())
-        return dict(enumerate(puts, first))
+        self._process.tell(f"put {first} {count} {' '.join(f'{prefix}billing/' for prefix in prefixes)}")
+        lines = [self._process.said().split() for _ in prefixes]
+        return [dict(enumerate((Put(*map(int, put.split(":"))) for put in line), first)) for line in lines]
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from pathlib import Path
 MEGABYTES = 8
 #: The connection, which a process that was just started may have had no reason for yet.
 DESCRIPTORS = 1
-#: Runtimes keep threads that were needed once; what leaks one per fault passes this in a minute.
-THREADS = 3
+#: Those of registrations that were not open yet, and what runtimes keep; one per fault passes this in a minute.
+THREADS = 6
 
 
 @dataclass(frozen=True)

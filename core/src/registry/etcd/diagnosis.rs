@@ -310,7 +310,9 @@ async fn writing(etcd: &Etcd, seen: &Seen, until: Instant) -> Finding {
     match answer.await {
         Ok(_) => found(format!("{prefix} may be written")),
         Err(error) if error.code() == Code::PermissionDenied => {
-            found(error.to_string()).note("that is well for whoever only looks up, or registers some services only; to register all, grant it")
+            let remedy = "that is well for whoever only looks up, or registers some services only; to register all, grant \
+                          it";
+            found(error.to_string()).note(remedy)
         }
         Err(error) => found(error.to_string()).wrong("until that is mended, nothing can be registered"),
     }

@@ -1,6 +1,7 @@
 //! The process that changes what others follow in etcd: led by `etcd.py`, which tells it what to put.
 
 use std::io::BufRead;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use etcd_client::{Client, Txn, TxnOp};
@@ -8,8 +9,8 @@ use etcd_client::{Client, Txn, TxnOp};
 use crate::Result;
 use crate::modes::{monotonic, say};
 
-/// Between two puts: whoever follows is asleep again, as it would be between changes that come now and then.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two puts: whoever follows has done its work, and is asleep again.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Which instance is put again and again.
 const CHANGING: u32 = 24;
 /// How many operations a transaction of etcd's may have.
@@ -31,7 +32,7 @@ fn value(number: u32, n: u32) -> String {
     .to_string()
 }
 
-/// Reads `seed PREFIX COUNT` and `put PREFIX FIRST COUNT`, each a line, until its input ends.
+/// Reads `seed PREFIX COUNT` and `put FIRST COUNT PREFIX…`, each a line, until its input ends.
 pub(crate) fn serve(endpoint: &str) -> Result<()> {
     // Of one thread, so that as little as possible is between a put and its answer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -39,10 +40,11 @@ pub(crate) fn serve(endpoint: &str) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<_> = line.split_whitespace().collect();
-        match words[..] {
+        match &words[..] {
             ["seed", prefix, count] => runtime.block_on(seed(&mut client, prefix, count.parse()?))?,
-            ["put", prefix, first, count] => {
-                runtime.block_on(put(&mut client, prefix, first.parse()?, count.parse()?))?;
+            ["put", first, count, prefixes @ ..] => {
+                let first: u32 = first.parse()?;
+                runtime.block_on(put(&mut client, first..first + count.parse::<u32>()?, prefixes))?;
             }
             _ => return Err(format!("nobody knows what {line:?} is").into()),
         }
@@ -61,17 +63,22 @@ async fn seed(client: &mut Client, prefix: &str, count: u32) -> Result<()> {
     say("seeded")
 }
 
-/// Says of each put when its answer was there, as both clocks show it, and how long that took, in nanoseconds.
-async fn put(client: &mut Client, prefix: &str, first: u32, count: u32) -> Result<()> {
-    let mut said = Vec::new();
-    for n in first..first + count {
-        let (key, value) = (format!("{prefix}{}", id(CHANGING)), value(CHANGING, n));
-        let began = monotonic();
-        client.put(key, value, None).await?;
-        let done = monotonic();
-        let of_day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
-        said.push(format!("{done}:{of_day}:{}", done - began));
-        tokio::time::sleep(PAUSE).await;
+/// Each change under one prefix after the other, in another order each time. Says of each prefix, on a line of its own,
+/// when the answer to each put was there, as both clocks show it, and how long that took, in nanoseconds.
+async fn put(client: &mut Client, changes: Range<u32>, prefixes: &[&str]) -> Result<()> {
+    let mut said = vec![Vec::new(); prefixes.len()];
+    let mut order: Vec<_> = (0..prefixes.len()).collect();
+    for n in changes {
+        fastrand::shuffle(&mut order);
+        for &at in &order {
+            let (key, value) = (format!("{}{}", prefixes[at], id(CHANGING)), value(CHANGING, n));
+            let began = monotonic();
+            client.put(key, value, None).await?;
+            let done = monotonic();
+            let of_day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
+            said[at].push(format!("{done}:{of_day}:{}", done - began));
+            tokio::time::sleep(PAUSE).await;
+        }
     }
-    say(&said.join(" "))
+    said.iter().try_for_each(|said| say(&said.join(" ")))
 }
