@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import time
 from collections import Counter
@@ -11,30 +12,38 @@ from pathlib import Path
 
 PROCESS = Path("/proc/self")
 ESTABLISHED = "01"
+# Resident memory also counts what allocators keep and give back when they like, so only much more of it means anything.
+RESIDENT = 64 << 20
 
 
 @dataclass(frozen=True)
 class Footprint:
     threads: int
     descriptors: int
-    memory: int
-    """Bytes resident."""
+    allocated: int
+    """Bytes that malloc has handed out, to the core or to Python, small objects of Python apart."""
+    resident: int
+    """Bytes of all kinds."""
 
     @classmethod
     def now(cls) -> Footprint:
-        memory = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
-        return cls(_count("task"), len(_descriptors()), memory)
+        resident = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
+        return cls(_count("task"), len(_descriptors()), _allocated(), resident)
 
     def growth_since(self, before: Footprint, memory: int) -> list[str]:
-        """What is more than before, for memory by more than `memory` bytes; in words."""
+        """What is more than before, for what is allocated by more than `memory` bytes; in words."""
         grown = []
         if self.threads > before.threads:
             grown.append(f"{self.threads} threads, {before.threads} before: {sorted(_thread_names())}")
         if self.descriptors > before.descriptors:
             kinds = Counter(what.partition(":")[0] for what in _descriptors())
             grown.append(f"{self.descriptors} descriptors, {before.descriptors} before: {dict(kinds)}")
-        if self.memory > before.memory + memory:
-            grown.append(f"{(self.memory - before.memory) / 2**20:.1f} MB more than before")
+        for now, then, most in (
+            (self.allocated, before.allocated, memory),
+            (self.resident, before.resident, RESIDENT),
+        ):
+            if now > then + most:
+                grown.append(f"{now / 2**20:.1f} MB of memory, {then / 2**20:.1f} MB before")
         return grown
 
 
@@ -66,6 +75,22 @@ class Stopwatch:
     def load(self) -> float:
         """Processor time over time: 1 is one core in full."""
         return (time.process_time() - self._used) / self.seconds
+
+
+class _Malloc(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = [  # noqa: RUF012
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+def _allocated() -> int:
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Malloc
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)
 
 
 def _count(folder: str) -> int:

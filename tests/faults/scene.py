@@ -20,8 +20,8 @@ from servers import Cluster
 SETTLED = 50.0
 # Five times what closing may take.
 CLOSED = 25.0
-# What an allocator keeps, and what a cache or a log that is bounded may grow by.
-MEMORY = 8 << 20
+# What histories of the tests and bounded caches may grow by.
+MEMORY = 4 << 20
 
 
 class Scene:

@@ -95,8 +95,8 @@ def test_a_ttl_that_etcd_chose_is_renewed_at_a_third(version: Version, new_etcd:
         say(
             f"{asked:g} renewals in {watch.seconds:.1f} s of a lease of {granted} s, never below {lowest:g} s"
         )
-        # Every 2 s, and not as if it were a lease of 2 s.
-        assert asked <= watch.seconds / (granted / 3) + 1
+        # Every 2 s, and not as if it were a lease of 2 s. Opening the stream is one more.
+        assert asked <= watch.seconds / (granted / 3) + 2
         assert lowest >= 1
 
 

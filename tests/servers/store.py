@@ -6,7 +6,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .gateway import LATE, UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
 
@@ -145,6 +145,14 @@ class Store:
     def forbid(self, role: str, prefix: str) -> None:
         """What it was allowed under this very prefix. Who watches already goes on doing so."""
         self.call("auth/role/revoke", {"role": role, **_under(prefix)})
+
+    def permit(self, role: str, verb: Literal["grant", "revoke"], start: str, end: str) -> None:
+        """Lets a role read and write the keys from `start` to before `end`, or no more."""
+        span = {"key": _text(start), "range_end": _text(end)}
+        if verb == "grant":
+            self.call("auth/role/grant", {"name": role, "perm": {"permType": "READWRITE", **span}})
+        else:
+            self.call("auth/role/revoke", {"role": role, **span})
 
     def add_user(self, user: str, password: str, role: str | None = None) -> None:
         self.call("auth/user/add", {"name": user, "password": password})
