@@ -159,7 +159,7 @@ test-etcd: $(BIN)/.package servers ## etcd: its errors, TLS, users, doctor, and 
 	@$(BIN)/python -m pytest --quiet --timeout 240 tests/etcd
 
 .PHONY: test-faults
-test-faults: $(BIN)/.package servers ## The known failures of this field, by number, done to real servers
+test-faults: setup ## The known failures of this field, by number, done to real servers
 	@$(BIN)/python -m pytest --quiet --timeout 240 tests/faults
 
 .PHONY: test-conformance
