@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::stream::Hub;
+use super::hub::Hub;
 use crate::error::{Error, Result};
 use crate::registry::{Position, random_u64};
 
