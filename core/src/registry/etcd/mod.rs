@@ -107,6 +107,7 @@ impl Registry for EtcdRegistry {
     }
 
     async fn close(&self) {
+        self.0.leases.settle().await;
         self.let_go();
     }
 }
