@@ -108,6 +108,7 @@ impl Registry for EtcdRegistry {
     }
 
     async fn close(&self) {
+        self.0.leases.settle().await;
         self.let_go();
     }
 }
