@@ -194,7 +194,8 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/conformance/registries tests/servers tests/soak bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers tests/soak bindings-c/tests
+	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/conformance/registries
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/faults
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
