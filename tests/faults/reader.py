@@ -1,4 +1,6 @@
-"""`python reader.py URL SERVICE COUNT`: says when it watches, then what it has once it has seen so many instances."""
+"""`python reader.py URL SERVICE COUNT SIZE`: says when it watches, then what it has seen once there are so many instances
+whose metadata has a text of about so many bytes.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +10,20 @@ import sys
 import callsheet
 
 
-def main(url: str, service: str, count: int) -> None:
+def main(url: str, service: str, count: int, size: int) -> None:
+    counts = []
     with callsheet.connect(url) as client:
         for snapshot in client.watch(service):
             if not snapshot:
                 print("watching", flush=True)
-            if len(snapshot) == count:
+            counts.append(len(snapshot))
+            if len(snapshot) >= count:
                 break
         stats = client.stats()
-        told = {
-            "ids": [instance.id for instance in snapshot],
-            "whole": all(
-                instance.metadata["blob"].startswith(f"{int(instance.id):04}")
-                and len(instance.metadata["blob"]) == 100_000
-                for instance in snapshot
-            ),
-            "loads": stats["loads"],
-            "reloads": stats["reloads"],
-            "freshness": snapshot.freshness,
-        }
-    print(json.dumps(told), flush=True)
+        whole = all(i.metadata["blob"] == i.id * (size // len(i.id)) for i in snapshot)
+    told = {"whole": whole, "freshness": snapshot.freshness, "counts": counts}
+    print(json.dumps({**told, "loads": stats["loads"], "reloads": stats["reloads"]}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

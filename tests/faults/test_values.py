@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -126,42 +127,39 @@ def test_fragments_are_joined(version: Version, new_etcd: NewEtcd, say: Say) -> 
     """A reader that was stopped for a moment is sent what it missed in one response of many revisions, which etcd cuts
     into pieces above 1.5 MB.
     """
-    count, size = 250, 100_000
+    # A piece is of at most 2 MiB: 23 keys, so that it ends inside a transaction.
+    transactions, keys, size = 25, 10, 90_000
     etcd = new_etcd(version=version)
     with Scene(etcd) as scene:
         scene.register("a", 1)
         scene.steady()
         script = Path(__file__).with_name("reader.py")
-        command = [sys.executable, str(script), etcd.url, "big", str(count)]
+        command = [sys.executable, str(script), etcd.url, "big", str(transactions * keys), str(size)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             assert reader.stdout is not None
             assert reader.stdout.readline() == "watching\n"
             reader.send_signal(signal.SIGSTOP)
             first = etcd.store.revision() + 1
-            for at in range(count):
-                value = json.loads(foreign_value("big", str(at), at + 1))
-                value["metadata"] = {"blob": f"{at:04}" * (size // 4)}
-                key = f"{scene.prefix}big/{at}"
-                scene.placed.add(key)
-                etcd.store.put(key, json.dumps(value))
+            for at in range(transactions):
+                ids = [f"{at:02}-{key}" for key in range(keys)]
+                etcd.store.transaction({f"{scene.prefix}big/{id}": big_value(id, size) for id in ids})
             reader.send_signal(signal.SIGCONT)
             told = json.loads(reader.stdout.readline())
-        assert told == {
-            "ids": sorted(str(at) for at in range(count)),
-            "whole": True,
-            "loads": 1,
-            "reloads": 0,
-            "freshness": "live",
-        }
-        pieces = fragments(etcd, "/services/big/", first, count)
-        say(f"{count} instances of {size / 1000:g} KB; etcd sends them in {pieces} pieces")
+        assert all(count % keys == 0 for count in told.pop("counts")), "transactions are whole"
+        assert told == {"whole": True, "loads": 1, "reloads": 0, "freshness": "live"}
+        pieces = fragments(etcd, "/services/big/", first, transactions * keys)
+        say(f"{transactions} transactions of {keys * size / 1e6:g} MB; etcd sends them in {pieces} pieces")
         assert pieces > 1
+        etcd.store.delete_prefix(f"{scene.prefix}big/")
+
+
+def big_value(id: str, size: int) -> str:
+    value = json.loads(foreign_value("big", id))
+    return json.dumps({**value, "metadata": {"blob": id * (size // len(id))}})
 
 
 def fragments(etcd: Cluster, prefix: str, revision: int, count: int) -> int:
     """How many responses that are not the last of theirs etcd's own gateway gets of this history."""
-    from base64 import b64encode
-
     key, end = (b64encode(text.encode()).decode() for text in (prefix, prefix[:-1] + "0"))
     create = {"key": key, "range_end": end, "start_revision": str(revision), "fragment": True}
     connection = HTTPConnection(etcd.members[0].endpoint, timeout=20)
