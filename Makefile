@@ -123,7 +123,8 @@ bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-node test-c test-go test-servers test-conformance test-demo test-soak ## Everything
+test: lint test-rust test-python test-node test-c test-go test-servers test-etcd test-faults test-conformance \
+	test-demo test-soak ## Everything
 
 .PHONY: test-rust
 test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
@@ -157,6 +158,10 @@ test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hur
 test-etcd: $(BIN)/.package servers ## etcd: its errors, TLS, users, doctor, and what its guide says
 	@$(BIN)/python -m pytest --quiet --timeout 240 tests/etcd
 
+.PHONY: test-faults
+test-faults: setup ## The known failures of this field, by number, done to real servers
+	@$(BIN)/python -m pytest --quiet --timeout 240 tests/faults
+
 .PHONY: test-conformance
 test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix
 	@$(BIN)/python -m pytest --quiet tests/conformance/engine
@@ -189,8 +194,10 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/conformance/registries tests/servers tests/soak bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers tests/soak bindings-c/tests
+	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/conformance/registries
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
+	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/faults
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
 	@cd bindings-node && npm run --silent lint
 	@unformatted=$$(gofmt -l $(GO_FOLDERS)); \

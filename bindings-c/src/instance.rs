@@ -55,10 +55,18 @@ pub struct callsheet_instance_t {
 }
 
 /// Collects texts; each is known by where it begins.
-#[derive(Default)]
 struct Texts(Vec<u8>);
 
 impl Texts {
+    /// With room for all of an instance: growing would cost more than the rest.
+    fn of(instance: &Instance, url: &str) -> Self {
+        let Instance { id, service, address, scheme, zone, version, tags, metadata, .. } = instance;
+        let single = [id, service, address, scheme, zone, version].into_iter();
+        let texts = single.chain(tags).chain(metadata.iter().flat_map(|(key, value)| [key, value]));
+        let room = texts.map(|text| text.len() + 1).sum::<usize>() + url.len() + 1;
+        Texts(Vec::with_capacity(room))
+    }
+
     fn push(&mut self, text: &str) -> u32 {
         let at = u32::try_from(self.0.len()).unwrap_or_default();
         self.0.extend_from_slice(text.as_bytes());
@@ -76,7 +84,8 @@ impl callsheet_instance_t {
     }
 
     pub(crate) fn new(instance: &Instance) -> Self {
-        let mut texts = Texts::default();
+        let url = instance.url();
+        let mut texts = Texts::of(instance, &url);
         let mut made = callsheet_instance_t {
             id: texts.push(&instance.id),
             service: texts.push(&instance.service),
@@ -84,7 +93,7 @@ impl callsheet_instance_t {
             scheme: texts.push(&instance.scheme),
             zone: texts.push(&instance.zone),
             version: texts.push(&instance.version),
-            url: texts.push(&instance.url()),
+            url: texts.push(&url),
             tags: instance.tags.iter().map(|tag| texts.push(tag)).collect(),
             metadata: instance.metadata.iter().map(|(k, v)| (texts.push(k), texts.push(v))).collect(),
             weight: instance.weight,

@@ -201,7 +201,7 @@ pub fn picker_instance(picker: &External<Picker>, number: u32) -> napi::Result<S
     guarded(|| {
         let inner = picker.0.borrow();
         let instance = inner.instances.kept.get(number as usize);
-        Ok(instance.map(|instance| row(instance).to_string()).unwrap_or_default())
+        Ok(instance.map(|instance| row(instance)).unwrap_or_default())
     })
 }
 

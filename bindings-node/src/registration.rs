@@ -142,7 +142,7 @@ pub fn registration_last_error(registration: &External<Registration>) -> Option<
 /// The instance as it is to be published, as JSON.
 #[napi]
 pub fn registration_instance(registration: &External<Registration>) -> String {
-    row(&registration.0.instance()).to_string()
+    row(&registration.0.instance())
 }
 
 #[napi]

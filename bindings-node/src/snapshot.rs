@@ -6,10 +6,9 @@ use std::sync::Arc;
 use callsheet::Instance;
 use napi::bindgen_prelude::{External, Int32Array};
 use napi_derive::napi;
-use serde_json::Value;
 
 use crate::error::{encoded, guarded};
-use crate::instance::row;
+use crate::instance::rows;
 
 /// A snapshot, as JavaScript holds it.
 pub(crate) type Snapshot = External<callsheet::Snapshot>;
@@ -77,11 +76,11 @@ pub fn snapshot_convert(snapshot: &Snapshot, previous: Option<&Snapshot>) -> nap
                 Some(old) if Arc::ptr_eq(old, instance) || old == instance => from.push(at as i32),
                 _ => {
                     from.push(-1);
-                    fresh.push(row(instance));
+                    fresh.push(&**instance);
                 }
             }
         }
-        Ok(Conversion { from: Int32Array::new(from), fresh: Value::from(fresh).to_string() })
+        Ok(Conversion { from: Int32Array::new(from), fresh: rows(fresh.into_iter()) })
     })
 }
 

@@ -16,7 +16,6 @@ from conftest import registered, state_of
 from servers import Cluster, Options, binaries
 from servers.certificates import Certificates
 from servers.fixtures import NewCluster
-from servers.waiting import until
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "etcd.md").read_text(encoding="utf-8")
 PASSWORDS = {"ROOT_PASSWORD": "root", "BILLING_PASSWORD": "word/of@billing", "GATEWAY_PASSWORD": "gate"}
@@ -111,8 +110,7 @@ def test_users_roles_and_tls(certificates: Certificates, new_cluster: NewCluster
             assert state_of(refused) == ("refused", "permission_denied")
         check_stored(etcd)
     assert etcd.store.prefix("") == {}
-    # Those of the refused ones go with their TTL, if they were not revoked before.
-    until(lambda: etcd.store.leases() == [], 60)
+    assert etcd.store.leases() == []
 
 
 def check_stored(etcd: Cluster) -> None:

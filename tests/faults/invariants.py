@@ -149,7 +149,7 @@ def gauge(etcd: Cluster, metric: str) -> float:
 
 def every_endpoint(etcd: Cluster) -> list[str]:
     """Past the proxies and through them."""
-    return [server.endpoint for server in (*etcd.members, *etcd.proxies)]
+    return [*(member.endpoint for member in etcd.members), *(proxy.endpoint for proxy in etcd.proxies)]
 
 
 def _of(instance: callsheet.Instance) -> dict[str, Any]:

@@ -6,12 +6,11 @@ import subprocess
 import threading
 from pathlib import Path
 
-from scene import Scene
-from servers.binaries import Version
-
 import callsheet
 from conftest import NewEtcd, Say
 from footprint import Footprint
+from scene import Scene
+from servers.binaries import Version
 
 REQUEST = 5.0
 ROUNDS = 200

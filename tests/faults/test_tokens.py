@@ -6,14 +6,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+import callsheet
 import pytest
+from conftest import NewEtcd, Say
+from footprint import Stopwatch
 from scene import Scene, lasting
 from servers import Cluster
 from servers.binaries import Version
-
-import callsheet
-from conftest import NewEtcd, Say
-from footprint import Stopwatch
 
 RETRY, REQUEST = 5.0, 5.0
 FULL = bool(os.environ.get("CALLSHEET_FAULTS_FULL"))
@@ -30,9 +29,9 @@ def logins(etcd: Cluster) -> int:
 def test_07_token_expiries(
     version: Version, kind: Literal["simple", "jwt"], new_etcd: NewEtcd, say: Say
 ) -> None:
-    """A token lives for a second at least, so most expiries are made: a password that is set again ends the simple tokens
-    of its user, and any change of a role ends every JWT (`revision of auth store is old`). With CALLSHEET_FAULTS_FULL all
-    of them are real.
+    """A token lives for a second at least, so most expiries are made: a password that is set again ends the simple
+    tokens of its user, and any change of a role ends every JWT (`revision of auth store is old`). With
+    CALLSHEET_FAULTS_FULL all of them are real.
     """
     etcd = new_etcd(version=version, users=True, auth_token=kind, auth_token_ttl=1)
     with Scene(etcd, ttl=3) as scene, ThreadPoolExecutor(AT_ONCE) as threads:

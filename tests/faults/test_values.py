@@ -10,13 +10,12 @@ from base64 import b64encode
 from http.client import HTTPConnection
 from pathlib import Path
 
-from scene import Scene, foreign_value
-from servers import Cluster
-from servers.binaries import Version
-
 import callsheet
 from conftest import NewEtcd, Say
 from footprint import Stopwatch
+from scene import Scene, foreign_value
+from servers import Cluster
+from servers.binaries import Version
 
 RETRY, REQUEST = 5.0, 5.0
 

@@ -63,13 +63,14 @@ class Proxy:
 
     def heal(self) -> None:
         """As if nothing had ever been done to it. Connections that were swallowed end."""
-        try:
-            for toxic in self.process.call("GET", self._path)["toxics"]:
-                self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
-            self.enable()
-        except TimeoutError:
-            # It hangs when a connection ends just as a toxic is taken from it (Shopify/toxiproxy#558).
-            self.process.restart()
+        with self.process.lock:
+            try:
+                for toxic in self.process.call("GET", self._path)["toxics"]:
+                    self.process.call("DELETE", f"{self._path}/toxics/{toxic['name']}")
+                self.enable()
+            except TimeoutError:
+                # It hangs when a connection ends just as a toxic is taken from it (Shopify/toxiproxy#558).
+                self.process.restart()
 
     # --- What goes on until `heal`, for open and new connections ------------------------------------------------
 
@@ -122,8 +123,8 @@ class Toxiproxy:
     """One process with a proxy for each of `upstreams` (host:port). Started when this returns."""
 
     def __init__(self, upstreams: Sequence[str], folder: Path) -> None:
-        # One call at a time, and none while it is started anew.
-        self._lock = threading.RLock()
+        #: For what must not be in between when it is started anew.
+        self.lock = threading.RLock()
         for attempt in range(5):
             port = ports.free(1)[0]
             self._address = f"127.0.0.1:{port}"
@@ -148,7 +149,7 @@ class Toxiproxy:
 
     def restart(self) -> None:
         """On the same ports and without a toxic anywhere. All connections are cut."""
-        with self._lock:
+        with self.lock:
             self.process.kill()
             self.process.start()
             if not self._answers():
@@ -158,7 +159,7 @@ class Toxiproxy:
 
     def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of its HTTP interface; its client libraries are older than it is."""
-        with self._lock:
+        with self.lock:
             connection = http.client.HTTPConnection(self._address, timeout=CALL_DEADLINE)
             try:
                 connection.request(verb, path, None if body is None else json.dumps(body))

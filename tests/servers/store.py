@@ -197,7 +197,7 @@ class Store:
             return gateway.call(path, body, self._authenticated(gateway), timeout)
         except Refused as error:
             # An old token, after it ran out or the member that knew it was restarted.
-            stale = error.code == UNAUTHENTICATED or "auth store is old" in error.message
+            stale = error.code == UNAUTHENTICATED or "is old" in error.message
             if self._token is None or not stale:
                 raise
         self._token = None

@@ -85,6 +85,8 @@ pub(crate) fn decode(service: &str, id: &str, value: &[u8]) -> Result<Record> {
         instance.scheme = read.scheme;
     }
     instance.tags = read.tags;
+    // Lists are kept for long, and most have few tags.
+    instance.tags.shrink_to_fit();
     instance.metadata = read.metadata;
     // A weight that we would not write is no reason to hide an instance that can be called.
     instance.weight =

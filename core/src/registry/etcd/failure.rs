@@ -35,7 +35,8 @@ pub(super) enum Remedy {
 }
 
 /// Texts with which etcd asks for a fresh token, whatever the code.
-const STALE: [&str; 3] = ["invalid auth token", "auth store is old", "user name is empty"];
+const STALE: [&str; 4] =
+    ["invalid auth token", "auth store is old", "revision in header is old", "user name is empty"];
 
 /// Whether a reason that etcd gives in words means that the token is too old.
 pub(super) fn is_stale(text: &str) -> bool {
@@ -212,13 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn four_texts_ask_for_a_fresh_token_whatever_their_code() {
+    fn some_texts_ask_for_a_fresh_token_whatever_their_code() {
         for (code, text) in [
             (Grpc::Unauthenticated, "anything"),
             (Grpc::Unauthenticated, "etcdserver: invalid auth token"),
             (Grpc::Unknown, "etcdserver: invalid auth token"),
             (Grpc::InvalidArgument, "etcdserver: revision of auth store is old"),
             (Grpc::FailedPrecondition, "etcdserver: revision of auth store is old"),
+            // So etcd 3.4 says it when it finds out as it applies a request.
+            (Grpc::Unknown, "auth: revision in header is old"),
             (Grpc::InvalidArgument, "etcdserver: user name is empty"),
         ] {
             let (remedy, code, _) = judged(code, text);

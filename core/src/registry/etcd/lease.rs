@@ -20,6 +20,9 @@ use crate::registry::random_u64;
 /// Longest pause between two tries to renew.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// What a lease that is being revoked may hold up the end of its client.
+const LAST: Duration = Duration::from_millis(500);
+
 /// The leases of a client.
 pub(super) struct Leases {
     sessions: Arc<Sessions>,
@@ -116,6 +119,18 @@ impl Leases {
         while actors.try_join_next().is_some() {}
         actors.spawn(actor.run());
         lease
+    }
+
+    /// Lets leases end that are being revoked, as those of refused registrations are.
+    pub(super) async fn settle(&self) {
+        let revoking: Vec<_> = self.shared().values().filter(|lease| lease.keys().revoke).cloned().collect();
+        let _ = timeout(LAST, async {
+            for lease in revoking {
+                let mut state = lease.state.subscribe();
+                let _ = state.wait_for(|state| matches!(state, State::Over(_))).await;
+            }
+        })
+        .await;
     }
 
     pub(super) fn close(&self) {

@@ -6,6 +6,7 @@ mod diagnosis;
 mod dial;
 mod failure;
 mod follow;
+mod hub;
 mod keys;
 mod lease;
 mod publication;
@@ -21,10 +22,10 @@ use async_trait::async_trait;
 use etcd_client::GetOptions;
 
 use self::follow::{EtcdFollow, EtcdNames};
+use self::hub::Hub;
 use self::keys::Keys;
 use self::lease::Leases;
 use self::sessions::Sessions;
-use self::stream::Hub;
 use super::undecodable::Decoder;
 use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry};
 use crate::config::Config;
@@ -107,6 +108,7 @@ impl Registry for EtcdRegistry {
     }
 
     async fn close(&self) {
+        self.0.leases.settle().await;
         self.let_go();
     }
 }

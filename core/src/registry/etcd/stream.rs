@@ -1,20 +1,19 @@
-//! The one watch stream of a client: every watched range is one watcher on it. It outlives what breaks it if that is
-//! mended at once; otherwise its readers are told, and read again.
+//! The one watch stream of a client, while it lasts: every watched range is one watcher on it. Says why it ended, and
+//! leaves it to the hub to open another.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbEvent, PbWatchResponse};
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::{Remedy, is_stale};
+use super::hub::Hub;
 use super::session::Session;
-use super::sessions::Sessions;
 use super::watcher::{Range, Stored};
 use crate::error::{Code, Error, Result};
 
@@ -24,54 +23,14 @@ pub(super) const MAX_MESSAGE: usize = 64 << 20;
 const ASK: Duration = Duration::from_secs(4);
 /// Silence after which the stream is dead.
 const DEAD: Duration = Duration::from_secs(9);
-/// A stream is mended within this, or its readers are told. No server restarts this fast, so what is mended goes on in the
-/// same history.
-const MEND: Duration = Duration::from_millis(250);
-/// Between two tries of that. Few of them dial: sessions have a pause of their own.
-const MEND_RETRY: Duration = Duration::from_millis(20);
 /// How long a stream without watchers is kept. Less than [`ASK`]: where nothing is watched, the server has no progress to
 /// tell of.
 const IDLE: Duration = Duration::from_secs(3);
 /// Requests that wait to be written. The server reads slowly while it sends, so more are no sign of trouble.
 const REQUESTS: usize = 64;
 
-pub(super) struct Hub {
-    sessions: Arc<Sessions>,
-    state: Mutex<State>,
-    /// Something is to be watched, or no more.
-    changed: Notify,
-    /// When anything came, in milliseconds after `birth`.
-    heard: AtomicI64,
-    birth: Instant,
-}
-
-#[derive(Default)]
-struct State {
-    ranges: HashMap<i64, Arc<Range>>,
-    next: i64,
-    /// What came and went since the stream last looked.
-    fresh: Vec<i64>,
-    gone: Vec<i64>,
-    task: Option<AbortHandle>,
-    closed: bool,
-}
-
-/// Tells every reader when the task ends in a way that it should not.
-struct TellAll<'a>(&'a Hub);
-
-impl Drop for TellAll<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.finish_all(&Error::new(
-                Code::Internal,
-                "callsheet panicked while it watched; please report this",
-            ));
-        }
-    }
-}
-
 /// Why a stream ended.
-enum End {
+pub(super) enum End {
     /// Nobody watches anything.
     Idle,
     Broken(Error),
@@ -83,198 +42,6 @@ enum Request {
     Watch(i64, Arc<Range>),
     Cancel(i64),
     Progress,
-}
-
-impl Hub {
-    pub(super) fn new(sessions: Arc<Sessions>) -> Arc<Self> {
-        let birth = Instant::now();
-        Arc::new(Hub {
-            sessions,
-            state: Mutex::default(),
-            changed: Notify::new(),
-            heard: AtomicI64::new(0),
-            birth,
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn add(self: &Arc<Self>, range: Arc<Range>) -> i64 {
-        let mut state = self.state();
-        state.next += 1;
-        let id = state.next;
-        if state.closed {
-            range.finish(Some(Error::closed("client")));
-            return id;
-        }
-        state.ranges.insert(id, range);
-        state.fresh.push(id);
-        if state.task.as_ref().is_none_or(AbortHandle::is_finished) {
-            let hub = self.clone();
-            state.task = Some(tokio::spawn(async move { hub.run().await }).abort_handle());
-        }
-        drop(state);
-        self.changed.notify_one();
-        id
-    }
-
-    pub(super) fn remove(&self, id: i64) {
-        let mut state = self.state();
-        if state.ranges.remove(&id).is_some() {
-            state.gone.push(id);
-            drop(state);
-            self.changed.notify_one();
-        }
-    }
-
-    fn range(&self, id: i64) -> Option<Arc<Range>> {
-        self.state().ranges.get(&id).cloned()
-    }
-
-    fn finish(&self, id: i64, error: Option<Error>) {
-        let range = self.state().ranges.remove(&id);
-        if let Some(range) = range {
-            range.finish(error);
-        }
-    }
-
-    fn finish_all(&self, error: &Error) {
-        let ranges = std::mem::take(&mut self.state().ranges);
-        ranges.values().for_each(|range| range.finish(Some(error.clone())));
-    }
-
-    fn hear(&self) {
-        self.heard.store(self.birth.elapsed().as_millis() as i64, Ordering::Relaxed);
-    }
-
-    pub(super) fn heard_since(&self, since: Instant) -> bool {
-        let since = since.saturating_duration_since(self.birth).as_millis() as i64;
-        self.heard.load(Ordering::Relaxed) >= since
-    }
-
-    pub(super) fn close(&self) {
-        let task = {
-            let mut state = self.state();
-            state.closed = true;
-            state.task.take()
-        };
-        if let Some(task) = task {
-            task.abort();
-        }
-        self.finish_all(&Error::closed("client"));
-    }
-
-    /// Until nobody watches anything.
-    async fn run(&self) {
-        // Readers never wait for a task that is no more.
-        let _told = TellAll(self);
-        let mut mending: Option<Error> = None;
-        loop {
-            // A stream is opened by its first watcher.
-            let first = self.state().ranges.keys().min().copied();
-            let Some(first) = first else {
-                let mut state = self.state();
-                if state.ranges.is_empty() {
-                    // Whoever comes now starts a task of its own.
-                    state.task = None;
-                    return;
-                }
-                continue;
-            };
-            let opened = match &mending {
-                None => self.open(first).await,
-                Some(error) => self.mend(first, error).await,
-            };
-            match opened {
-                Ok(Some(mut stream)) => match stream.run().await {
-                    End::Idle => mending = None,
-                    End::Broken(error) => {
-                        self.sessions.leave(&stream.session);
-                        mending = Some(error);
-                    }
-                    End::Token(error) => match stream.session.refresh(stream.token).await {
-                        Ok(()) => mending = Some(error),
-                        Err(error) => {
-                            self.finish_all(&error);
-                            mending = None;
-                        }
-                    },
-                },
-                // The first watcher is gone again.
-                Ok(None) => {}
-                Err(error) => {
-                    self.finish_all(&error);
-                    mending = None;
-                }
-            }
-        }
-    }
-
-    /// Opens the stream anew after it broke, with as many tries as there is time for: what cut the connection may refuse
-    /// the first ones, too.
-    async fn mend(&self, first: i64, broken: &Error) -> Result<Option<Stream<'_>>> {
-        let until = Instant::now() + MEND;
-        loop {
-            let opened = timeout_at(until, self.open(first)).await;
-            match opened.unwrap_or_else(|_| Err(broken.clone())) {
-                Err(error) if !error.refused() && Instant::now() + MEND_RETRY < until => {
-                    sleep(MEND_RETRY).await;
-                }
-                opened => return opened,
-            }
-        }
-    }
-
-    async fn open(&self, first: i64) -> Result<Option<Stream<'_>>> {
-        let Some(range) = self.range(first) else { return Ok(None) };
-        let session = self.sessions.get().await?;
-        let token = session.token();
-        let what = "watch";
-        let mut client = session.client().watch_client().max_decoding_message_size(MAX_MESSAGE);
-        let opened = client.watch(range.start.clone(), Some(options(first, &range)));
-        let limit = self.sessions.limit;
-        let opened = match timeout(limit, opened).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => {
-                let (remedy, error) = session.judge(what, error);
-                if remedy == Remedy::Token {
-                    session.refresh(token).await?;
-                } else {
-                    self.sessions.leave(&session);
-                }
-                return Err(error);
-            }
-            Err(_) => {
-                self.sessions.leave(&session);
-                return Err(session.late(what, limit));
-            }
-        };
-        self.hear();
-        let (sender, responses) = opened.split();
-        let (requests, queue) = mpsc::channel(REQUESTS);
-        // Another task writes: the server stops reading while nobody takes what it sends.
-        let writer = tokio::spawn(write(sender, queue)).abort_handle();
-        let mut state = self.state();
-        state.gone.clear();
-        state.fresh = state.ranges.keys().copied().filter(|id| *id != first).collect();
-        if !state.ranges.contains_key(&first) {
-            state.gone.push(first);
-        }
-        drop(state);
-        Ok(Some(Stream {
-            hub: self,
-            session,
-            token,
-            responses,
-            requests,
-            writer,
-            waiting: VecDeque::new(),
-            asked: VecDeque::from([first]),
-            fragments: HashMap::new(),
-        }))
-    }
 }
 
 fn options(id: i64, range: &Range) -> WatchOptions {
@@ -302,10 +69,10 @@ async fn write(mut sender: WatchRequestSender, mut queue: mpsc::Receiver<Request
 }
 
 /// One stream while it lasts.
-struct Stream<'a> {
+pub(super) struct Stream<'a> {
     hub: &'a Hub,
-    session: Arc<Session>,
-    token: u64,
+    pub(super) session: Arc<Session>,
+    pub(super) token: u64,
     responses: WatchResponseStream,
     requests: mpsc::Sender<Request>,
     writer: AbortHandle,
@@ -323,15 +90,58 @@ impl Drop for Stream<'_> {
     }
 }
 
-impl Stream<'_> {
-    async fn run(&mut self) -> End {
+impl<'a> Stream<'a> {
+    /// Opens it, with its first watcher.
+    pub(super) async fn open(hub: &'a Hub, first: i64, range: &Range) -> Result<Self> {
+        let session = hub.sessions.get().await?;
+        let token = session.token();
+        let what = "watch";
+        let mut client = session.client().watch_client().max_decoding_message_size(MAX_MESSAGE);
+        let opened = client.watch(range.start.clone(), Some(options(first, range)));
+        let limit = hub.sessions.limit;
+        let opened = match timeout(limit, opened).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => {
+                let (remedy, error) = session.judge(what, error);
+                if remedy == Remedy::Token {
+                    session.refresh(token).await?;
+                } else {
+                    hub.sessions.leave(&session);
+                }
+                return Err(error);
+            }
+            Err(_) => {
+                hub.sessions.leave(&session);
+                return Err(session.late(what, limit));
+            }
+        };
+        hub.hear();
+        let (sender, responses) = opened.split();
+        let (requests, queue) = mpsc::channel(REQUESTS);
+        // Another task writes: the server stops reading while nobody takes what it sends.
+        let writer = tokio::spawn(write(sender, queue)).abort_handle();
+        hub.begin(first);
+        Ok(Stream {
+            hub,
+            session,
+            token,
+            responses,
+            requests,
+            writer,
+            waiting: VecDeque::new(),
+            asked: VecDeque::from([first]),
+            fragments: HashMap::new(),
+        })
+    }
+
+    pub(super) async fn run(&mut self) -> End {
         let mut heard = Instant::now();
         let mut asked = false;
         let mut idle = None;
         let requests = self.requests.clone();
         loop {
             self.collect();
-            idle = match self.hub.state().ranges.is_empty() {
+            idle = match self.hub.is_idle() {
                 true => idle.or_else(|| Some(Instant::now() + IDLE)),
                 false => None,
             };
@@ -361,7 +171,7 @@ impl Stream<'_> {
                     }
                     _ => return End::Broken(self.broken("the watch stream takes no requests")),
                 },
-                () = self.hub.changed.notified() => {}
+                () = self.hub.changed() => {}
                 () = sleep_until(due) => {
                     if asked {
                         let error = self.broken(&format!("nothing came on the watch stream for {DEAD:?}"));
@@ -385,11 +195,8 @@ impl Stream<'_> {
 
     /// What is to be watched since the last look, and what no more.
     fn collect(&mut self) {
-        let mut state = self.hub.state();
-        let (fresh, gone) = (std::mem::take(&mut state.fresh), std::mem::take(&mut state.gone));
-        let ranges = fresh.into_iter().filter_map(|id| Some((id, state.ranges.get(&id)?.clone())));
-        self.waiting.extend(ranges.map(|(id, range)| Request::Watch(id, range)));
-        drop(state);
+        let (fresh, gone) = self.hub.news();
+        self.waiting.extend(fresh.into_iter().map(|(id, range)| Request::Watch(id, range)));
         for id in gone {
             let before = self.waiting.len();
             self.waiting.retain(|request| !matches!(request, Request::Watch(waiting, _) if *waiting == id));

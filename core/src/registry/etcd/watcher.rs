@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::stream::Hub;
+use super::hub::Hub;
 use crate::error::{Error, Result};
 use crate::registry::{Position, random_u64};
 
@@ -167,7 +167,8 @@ impl Watcher {
             tokio::select! {
                 () = self.range.filled.notified() => {}
                 () = sleep_until(self.resync) => return Ok(News::Reload),
-                () = sleep_until(self.alive) => {
+                // Only a list has an age; a thousand registrations need not wake up for theirs.
+                () = sleep_until(self.alive), if !self.range.end.is_empty() => {
                     let since = self.alive - ALIVE;
                     self.alive = Instant::now() + ALIVE;
                     // A silent stream is ended by its own watchdog.

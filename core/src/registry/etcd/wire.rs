@@ -108,6 +108,10 @@ impl Wire {
         heard.greeting.len() == GREETING
     }
 
+    fn ended(&self) -> bool {
+        self.heard().end.is_some()
+    }
+
     fn end(&self, end: End) {
         self.heard().end.get_or_insert(end);
     }
@@ -185,7 +189,8 @@ impl Tap {
     /// server that refuses us says so and closes.
     fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let error = match written {
-            Poll::Ready(Err(error)) => error,
+            Poll::Ready(Err(error)) if !self.wire.ended() => error,
+            // Nothing more is ever read after an end, not even another end.
             other => return other,
         };
         let mut rest = [0; 1024];
@@ -272,5 +277,50 @@ mod tests {
             end(&wire, &reset);
             assert!(wire.why().unwrap().message().contains("etcds://"));
         }
+    }
+
+    /// A connection that the server refused: its reason can be read once, as of rustls, and nothing written.
+    struct Refused {
+        told: bool,
+    }
+
+    impl AsyncRead for Refused {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if std::mem::replace(&mut self.told, true) {
+                return Poll::Pending;
+            }
+            let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
+        }
+    }
+
+    impl AsyncWrite for Refused {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_finds_the_reason_and_never_waits_for_another() {
+        let wire = Wire::new("h", Some(&Tls::default()), Vec::new());
+        let mut tap = Tap { io: Box::new(Refused { told: false }), wire: wire.clone(), greeted: false };
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for _ in 0..2 {
+            assert!(matches!(Pin::new(&mut tap).poll_write(&mut cx, b"x"), Poll::Ready(Err(_))));
+            assert!(matches!(Pin::new(&mut tap).poll_flush(&mut cx), Poll::Ready(Err(_))));
+        }
+        assert!(wire.why().unwrap().refused());
     }
 }
