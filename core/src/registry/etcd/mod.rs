@@ -6,6 +6,7 @@ mod diagnosis;
 mod dial;
 mod failure;
 mod follow;
+mod fragments;
 mod hub;
 mod keys;
 mod lease;

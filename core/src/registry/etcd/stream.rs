@@ -1,7 +1,7 @@
 //! The one watch stream of a client, while it lasts: every watched range is one watcher on it. Says why it ended, and
 //! leaves it to the hub to open another.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::{Remedy, is_stale};
+use super::fragments::{Fragments, Joined};
 use super::hub::Hub;
 use super::session::Session;
 use super::watcher::{Range, Stored};
@@ -80,8 +81,7 @@ pub(super) struct Stream<'a> {
     waiting: VecDeque<Request>,
     /// Watchers whose creation was requested, in that order: a refusal does not say which one it means.
     asked: VecDeque<i64>,
-    /// The beginnings of responses that come in pieces, and their size.
-    fragments: HashMap<i64, (Vec<PbEvent>, usize)>,
+    fragments: Fragments,
 }
 
 impl Drop for Stream<'_> {
@@ -130,7 +130,7 @@ impl<'a> Stream<'a> {
             writer,
             waiting: VecDeque::new(),
             asked: VecDeque::from([first]),
-            fragments: HashMap::new(),
+            fragments: Fragments::default(),
         })
     }
 
@@ -208,7 +208,7 @@ impl<'a> Stream<'a> {
     }
 
     fn cancel(&mut self, id: i64) {
-        self.fragments.remove(&id);
+        self.fragments.forget(id);
         self.waiting.push_back(Request::Cancel(id));
     }
 
@@ -248,22 +248,11 @@ impl<'a> Stream<'a> {
             self.hub.finish(id, error);
             return None;
         }
-        if response.fragment || self.fragments.contains_key(&id) {
-            let (events, size) = self.fragments.entry(id).or_default();
-            *size += response.events.iter().map(size_of).sum::<usize>();
-            events.extend(response.events);
-            if *size > MAX_MESSAGE {
-                self.reload(id);
-                return None;
-            }
-            if response.fragment {
-                return None;
-            }
-            let (events, _) = self.fragments.remove(&id).unwrap_or_default();
-            self.deliver(id, events);
-            return None;
+        match self.fragments.join(id, response.fragment, response.events, MAX_MESSAGE) {
+            Joined::Whole(events) => self.deliver(id, events),
+            Joined::Part => {}
+            Joined::TooLarge => self.reload(id),
         }
-        self.deliver(id, response.events);
         None
     }
 
@@ -302,10 +291,6 @@ impl<'a> Stream<'a> {
 
 fn is_compacted(response: &PbWatchResponse) -> bool {
     response.compact_revision > 0 || response.cancel_reason.contains("compacted")
-}
-
-fn size_of(event: &PbEvent) -> usize {
-    event.kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len())
 }
 
 /// A key, what it holds now, and since which revision. `None` of an event of a kind that is not known here.
