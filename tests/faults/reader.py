@@ -1,5 +1,5 @@
-"""`python reader.py URL SERVICE COUNT SIZE`: says when it watches, then what it has seen once there are so many instances
-whose metadata has a text of about so many bytes.
+"""`python reader.py URL SERVICE COUNT SIZE`: says when it watches, then what it has seen once there are so many
+instances whose metadata has a text of about so many bytes.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Literal
 
 import callsheet
@@ -80,13 +81,14 @@ def test_10_short_tokens(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     """`--auth-token-ttl 5`, both kinds of token at once."""
     kinds: tuple[Literal["simple", "jwt"], ...] = ("simple", "jwt")
     clusters = [new_etcd(version=version, users=True, auth_token=kind, auth_token_ttl=5) for kind in kinds]
-    with Scene(clusters[0], ttl=3) as simple, Scene(clusters[1], ttl=3) as jwt:
-        scenes = (simple, jwt)
-        for scene in scenes:
+    with ExitStack() as stack:
+        scenes = []
+        for etcd in clusters:
+            scene = stack.enter_context(Scene(etcd, ttl=3))
             scene.register("a", 1)
             scene.follow("a")
-        for scene in scenes:
             scene.steady()
+            scenes.append(scene)
         before = [scene.etcd.store.get(scene.key(scene.registrations[0])) for scene in scenes]
         for count in range(4):
             # Longer than any token lives that is not used.
