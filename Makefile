@@ -160,7 +160,7 @@ test-etcd: $(BIN)/.package servers ## etcd: its errors, TLS, users, doctor, and 
 
 .PHONY: test-faults
 test-faults: setup ## The known failures of this field, by number, done to real servers
-	@$(BIN)/python -m pytest --quiet --timeout 240 tests/faults
+	@$(BIN)/python tests/faults
 
 .PHONY: test-conformance
 test-conformance: setup | go-tools ## The same scenarios in every language, and their matrix

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import callsheet
 import pytest
@@ -14,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from servers import QUICK, Cluster, Options
 from servers.binaries import Version
-from servers.fixtures import NewCluster
+
+if TYPE_CHECKING:
+    from servers.fixtures import NewCluster
 
 pytest_plugins = ["servers.fixtures"]
 

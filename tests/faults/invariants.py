@@ -42,15 +42,21 @@ def at_work(scene: Scene) -> list[str]:
     ]
 
 
-def left_behind(scene: Scene) -> list[str]:
-    """What is wrong once both clients are closed."""
+def not_withdrawn(scene: Scene) -> list[str]:
+    """What a client that is closed should have taken with it before it said so."""
     stored = scene.etcd.store.prefix("")
-    wrong = [f"{key} was left" for key in stored if key not in scene.placed | scene.garbage]
     theirs = {entry.lease for entry in stored.values()}
-    wrong += [f"lease {lease} was left" for lease in scene.etcd.store.leases() if lease not in theirs]
-    for metric in (WATCHERS, STREAMS):
-        if (count := gauge(scene.etcd, metric)) != 0:
-            wrong.append(f"{metric} is {count:g}")
+    return [
+        *(f"{key} was left" for key in stored if key not in scene.placed | scene.garbage),
+        *(f"lease {lease} was left" for lease in scene.etcd.store.leases() if lease not in theirs),
+    ]
+
+
+def left_open(scene: Scene) -> list[str]:
+    """What is wrong a moment after both clients were closed."""
+    wrong = [
+        f"{metric} is {count:g}" for metric in (WATCHERS, STREAMS) if (count := gauge(scene.etcd, metric)) > 0
+    ]
     if open_still := connections(every_endpoint(scene.etcd)):
         wrong.append(f"connections were left: {dict(open_still)}")
     return wrong
@@ -135,7 +141,9 @@ def _streams(scene: Scene) -> list[str]:
     streams, watchers = gauge(scene.etcd, STREAMS), gauge(scene.etcd, WATCHERS)
     if streams != clients:
         wrong.append(f"{streams:g} watch streams instead of {clients}")
-    if watchers != providing + consuming:
+    # 3.4 counts one down twice when it ends by itself as its stream does.
+    exact = scene.etcd.options.version == "new"
+    if watchers > providing + consuming or (exact and watchers < providing + consuming):
         wrong.append(f"{watchers:g} watchers instead of {providing + consuming}")
     if (count := connections(every_endpoint(scene.etcd)).total()) != clients:
         wrong.append(f"{count} connections instead of {clients}")

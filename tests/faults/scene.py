@@ -13,13 +13,15 @@ from types import TracebackType
 import callsheet
 from follower import Follower
 from footprint import Footprint
-from invariants import at_work, left_behind, until_none
+from invariants import at_work, left_open, not_withdrawn, until_none
 from servers import Cluster
 
 # Five times the longest pause between two tries, and what a request may take.
 SETTLED = 50.0
 # Five times what closing may take.
 CLOSED = 25.0
+# A member may hear of it a moment later than the one that was told. Less than any lease lasts.
+WITHDRAWN = 0.5
 # What histories of the tests and bounded caches may grow by.
 MEMORY = 4 << 20
 
@@ -141,7 +143,8 @@ class Scene:
 
     def check_closed(self) -> None:
         """What has to hold once both clients are closed."""
-        until_none(lambda: left_behind(self), CLOSED)
+        until_none(lambda: not_withdrawn(self), WITHDRAWN)
+        until_none(lambda: left_open(self), CLOSED)
         # Memory is another matter: allocators keep it.
         until_none(lambda: Footprint.now().growth_since(self._before, 1 << 30), SETTLED)
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import os
-
 from conftest import NewEtcd, Say
-from footprint import Footprint, Stopwatch
-from invariants import gauge
-from scene import SETTLED, Scene, lasting
+from scene import Scene
 from servers.binaries import Version
 
 # A silent connection is given up within this.
 SILENT = 12.0
 RETRY, REQUEST = 5.0, 5.0
-FULL = bool(os.environ.get("CALLSHEET_FAULTS_FULL"))
 
 
 def test_08_compacted_while_cut_off(version: Version, new_etcd: NewEtcd, say: Say) -> None:
@@ -94,89 +88,3 @@ def test_a_silent_connection_is_given_up(version: Version, new_etcd: NewEtcd, sa
             say(
                 f"{what}: stale after {stale:.2f} s (promised {SILENT:g} s), live {live:.2f} s after it healed"
             )
-
-
-def test_12_killed_server_costs_no_processor_time(version: Version, new_etcd: NewEtcd, say: Say) -> None:
-    etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
-        for count in range(50):
-            scene.register(f"a{count}", count + 1)
-            scene.follow(f"a{count}")
-        scene.steady()
-        idle = Stopwatch()
-        lasting(5)
-        say(f"{100 * idle.load:.2f} % of a core with 50 registrations and 50 watches at rest")
-        etcd.kill()
-        for registration in scene.registrations:
-            registration.wait("lost", timeout=5 * (10 + REQUEST))
-        down = Stopwatch()
-        lasting(10)
-        load = down.load
-        say(f"{100 * load:.2f} % without the server")
-        assert load < 0.05
-        etcd.start()
-        scene.until_registered(5 * (RETRY + REQUEST))
-
-
-def test_13_thousand_watch_errors(version: Version, new_etcd: NewEtcd, say: Say) -> None:
-    etcd = new_etcd(version=version, proxied=True)
-    [proxy] = etcd.proxies
-    services = [f"a{count}" for count in range(50)]
-    with Scene(etcd) as scene:
-        scene.register("a0", 1)
-        for service in services:
-            scene.follow(service)
-        scene.steady()
-        errors = scene.consumer.stats()["load_failures"]
-
-        def outage() -> None:
-            """Each watch ends with an error, and each try to read again fails."""
-            proxy.disable()
-            for follower in scene.followers.values():
-                follower.until(lambda latest: latest.freshness == "stale", SILENT)
-            proxy.enable()
-            for follower in scene.followers.values():
-                follower.until(lambda latest: latest.freshness == "live", 5 * (RETRY + REQUEST))
-
-        def cut() -> None:
-            """The stream breaks, and is mended."""
-            proxy.cut()
-            scene.probe(["a0"], SILENT)
-
-        for _ in range(5):
-            outage()
-            cut()
-        gc.collect()
-        warm = Footprint.now()
-        for _ in range(20):
-            outage()
-        for _ in range(200):
-            cut()
-        gc.collect()
-        errors = scene.consumer.stats()["load_failures"] - errors
-        assert errors > 1000
-        grown = Footprint.now().allocated - warm.allocated
-        assert grown < 100 * errors
-        say(f"{errors} errors and 205 mended streams, {grown / 2**10:.0f} KB more memory")
-        say(f"{gauge(etcd, 'etcd_debugging_mvcc_watcher_total'):g} watchers of 52")
-
-
-def test_19_every_connection_dropped_once_a_second(version: Version, new_etcd: NewEtcd, say: Say) -> None:
-    etcd = new_etcd(version=version, proxied=True)
-    services = [f"a{count}" for count in range(20)]
-    with Scene(etcd) as scene:
-        for port, service in enumerate(services[:10], 1):
-            scene.register(service, port)
-        for service in services:
-            scene.follow(service)
-        scene.steady()
-        before = {key: etcd.store.get(key) for key in map(scene.key, scene.registrations)}
-        began, drops, slowest = Stopwatch(), 0, 0.0
-        while began.seconds < (60 if FULL else 20):
-            etcd.proxies[0].cut()
-            drops += 1
-            slowest = max(slowest, scene.probe([services[drops % len(services)]], SETTLED))
-            lasting(drops - began.seconds)
-        scene.probe(services, SETTLED)
-        assert {key: etcd.store.get(key) for key in before} == before, "registrations had no gap"
-        say(f"{drops} drops; a change was seen within {slowest:.2f} s of one")

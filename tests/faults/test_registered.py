@@ -20,7 +20,7 @@ def test_01_stopped_for_ten_ttls(version: Version, new_etcd: NewEtcd, say: Say) 
         registrations = [scene.register("a", port) for port in range(1, 6)]
         follower = scene.follow("a")
         scene.steady()
-        etcd.stop()
+        etcd.kill()
         stopped = Stopwatch()
         for registration in registrations:
             registration.wait("lost", timeout=5 * ttl + REQUEST)

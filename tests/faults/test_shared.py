@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 import pytest
 from conftest import NewEtcd, Say
@@ -75,6 +76,22 @@ def renewals(etcd: Cluster, seconds: float) -> float:
     watch, before = Stopwatch(), keep_alives(etcd)
     lasting(seconds)
     return (keep_alives(etcd) - before) / watch.seconds
+
+
+def test_an_idle_client_is_left_alone(new_etcd: NewEtcd) -> None:
+    """etcd ends connections that ping too often, after some strikes; this is longer than four pings take."""
+    with ExitStack() as stack:
+        scenes = [stack.enter_context(Scene(new_etcd(version=version))) for version in ("new", "old")]
+        for scene in scenes:
+            scene.register("a", 1)
+            scene.follow("a")
+        for scene in scenes:
+            scene.steady()
+        lasting(27)
+        for scene in scenes:
+            assert scene.etcd.calls("Watch") == 2, "one for each client"
+            assert scene.etcd.calls("LeaseKeepAlive") == 1
+            assert scene.consumer.stats()["loads"] == 1
 
 
 def test_a_ttl_that_etcd_chose_is_renewed_at_a_third(version: Version, new_etcd: NewEtcd, say: Say) -> None:

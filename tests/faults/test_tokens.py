@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Literal
 
 import callsheet
@@ -80,32 +81,28 @@ def test_10_short_tokens(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     """`--auth-token-ttl 5`, both kinds of token at once."""
     kinds: tuple[Literal["simple", "jwt"], ...] = ("simple", "jwt")
     clusters = [new_etcd(version=version, users=True, auth_token=kind, auth_token_ttl=5) for kind in kinds]
-    with Scene(clusters[0], ttl=3) as simple:
-        begin(simple)
-        # What the first one uses is there before the second one counts.
-        with Scene(clusters[1], ttl=3) as jwt:
-            scenes = (simple, jwt)
-            begin(jwt)
-            before = [scene.etcd.store.get(scene.key(scene.registrations[0])) for scene in scenes]
-            for count in range(4):
-                # Longer than any token lives that is not used.
-                lasting(6.2)
-                for scene in scenes:
-                    scene.probe(["a"], REQUEST)
-                    scene.follow(f"new-{count}")
-                    scene.probe([f"new-{count}"], RETRY + REQUEST)
-                    scene.register("a", count + 2)
-            after = [scene.etcd.store.get(scene.key(scene.registrations[0])) for scene in scenes]
-            assert after == before, "what was registered first had no gap"
-            for kind, scene in zip(kinds, scenes, strict=True):
-                assert scene.consumer.stats()["load_failures"] == 0
-                say(f"{kind}: {logins(scene.etcd)} logins of 2 clients")
-
-
-def begin(scene: Scene) -> None:
-    scene.register("a", 1)
-    scene.follow("a")
-    scene.steady()
+    with ExitStack() as stack:
+        scenes = []
+        for etcd in clusters:
+            scene = stack.enter_context(Scene(etcd, ttl=3))
+            scene.register("a", 1)
+            scene.follow("a")
+            scene.steady()
+            scenes.append(scene)
+        before = [scene.etcd.store.get(scene.key(scene.registrations[0])) for scene in scenes]
+        for count in range(4):
+            # Longer than any token lives that is not used.
+            lasting(6.2)
+            for scene in scenes:
+                scene.probe(["a"], REQUEST)
+                scene.follow(f"new-{count}")
+                scene.probe([f"new-{count}"], RETRY + REQUEST)
+                scene.register("a", count + 2)
+        after = [scene.etcd.store.get(scene.key(scene.registrations[0])) for scene in scenes]
+        assert after == before, "what was registered first had no gap"
+        for kind, scene in zip(kinds, scenes, strict=True):
+            assert scene.consumer.stats()["load_failures"] == 0
+            say(f"{kind}: {logins(scene.etcd)} logins of 2 clients")
 
 
 def test_a_watch_that_is_refused_breaks_no_other(version: Version, new_etcd: NewEtcd, say: Say) -> None:
