@@ -48,8 +48,6 @@ pub(super) struct Range {
     pub(super) cluster: u64,
     state: Mutex<State>,
     filled: Notify,
-    /// Whether a stream was asked to watch it.
-    asked: AtomicBool,
     /// Whether the server refused to watch it, once.
     refused: AtomicBool,
 }
@@ -70,16 +68,8 @@ impl Range {
             cluster: from.epoch,
             state: Mutex::new(state),
             filled: Notify::new(),
-            asked: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         }
-    }
-
-    /// Where a stream begins. One that resumes asks for what was seen last once more, which is ignored: a compaction since
-    /// then makes etcd refuse that. Asked for what follows, older servers leave out a delete at the very
-    /// revision that was compacted (https://github.com/etcd-io/etcd/issues/18089).
-    pub(super) fn start_revision(&self) -> i64 {
-        self.revision() + i64::from(!self.asked.swap(true, Ordering::Relaxed))
     }
 
     pub(super) fn accepted(&self) {
@@ -219,14 +209,6 @@ mod tests {
         range.fill([put("a/1", 11)].into_iter());
         let Some(Ok(News::Changes { keys, .. })) = range.take() else { panic!("nothing came") };
         assert_eq!(keys.len(), 2, "a transaction is whole, and its repetition is none");
-    }
-
-    #[test]
-    fn a_stream_that_resumes_begins_with_what_was_seen() {
-        let range = range(10);
-        assert_eq!(range.start_revision(), 11);
-        range.fill([put("a/1", 12)].into_iter());
-        assert_eq!(range.start_revision(), 12);
     }
 
     #[test]
