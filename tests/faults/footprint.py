@@ -30,14 +30,16 @@ class Footprint:
         resident = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
         return cls(_count("task"), len(_descriptors()), _allocated(), resident)
 
-    def growth_since(self, before: Footprint, memory: int) -> list[str]:
-        """What is more than before, for what is allocated by more than `memory` bytes; in words."""
+    def growth_since(self, before: Footprint, memory: int | None) -> list[str]:
+        """What is more than before, in words; memory too if it is said by how many bytes more may be allocated."""
         grown = []
         if self.threads > before.threads:
             grown.append(f"{self.threads} threads, {before.threads} before: {sorted(_thread_names())}")
         if self.descriptors > before.descriptors:
             kinds = Counter(what.partition(":")[0] for what in _descriptors())
             grown.append(f"{self.descriptors} descriptors, {before.descriptors} before: {dict(kinds)}")
+        if memory is None:
+            return grown
         for now, then, most in (
             (self.allocated, before.allocated, memory),
             (self.resident, before.resident, RESIDENT),

@@ -81,12 +81,13 @@ def renewals(etcd: Cluster, seconds: float) -> float:
 def test_an_idle_client_is_left_alone(new_etcd: NewEtcd) -> None:
     """etcd ends connections that ping too often, after some strikes; this is longer than four pings take."""
     with ExitStack() as stack:
-        scenes = [stack.enter_context(Scene(new_etcd(version=version))) for version in ("new", "old")]
-        for scene in scenes:
+        scenes = []
+        for version in ("new", "old"):
+            scene = stack.enter_context(Scene(new_etcd(version=version)))
             scene.register("a", 1)
             scene.follow("a")
-        for scene in scenes:
             scene.steady()
+            scenes.append(scene)
         lasting(27)
         for scene in scenes:
             assert scene.etcd.calls("Watch") == 2, "one for each client"

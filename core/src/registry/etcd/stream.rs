@@ -45,10 +45,10 @@ enum Request {
     Progress,
 }
 
-/// Begins with what was seen last, which is ignored, and not after it. From 3.5.8 on, etcd tells of no progress on a stream
-/// with a watcher that waits for a revision to come, as each would where nothing is written. And servers of 3.4 leave out a
-/// delete at the very revision that was compacted (https://github.com/etcd-io/etcd/issues/18089): asked for one that was
-/// compacted away, they say so.
+/// Begins with what was seen last, which is ignored, and not after it: etcd tells of no progress on a stream with a watcher
+/// that waits for a revision to come, as each would where nothing is written. And a compaction since then has to be told
+/// of: of a watch that begins right there, servers of 3.4 leave out a delete
+/// (https://github.com/etcd-io/etcd/issues/18089).
 fn options(id: i64, range: &Range) -> WatchOptions {
     let options = WatchOptions::new().with_watch_id(id).with_start_revision(range.revision()).with_fragment();
     match range.end.is_empty() {
