@@ -40,7 +40,8 @@ func TestEveryPolicyPicksAll(t *testing.T) {
 			counts[pick.ID]++
 			pick.Done(nil)
 		}
-		if len(counts) != 3 || policy == callsheet.RoundRobin && counts["i00"] != 100 {
+		// Each thread takes its own turns, and a goroutine may change threads at any time.
+		if len(counts) != 3 || policy == callsheet.RoundRobin && (counts["i00"] < 95 || counts["i00"] > 105) {
 			t.Errorf("%s: %v", policy, counts)
 		}
 	}
