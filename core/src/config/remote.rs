@@ -73,7 +73,7 @@ pub(super) fn etcd_url(
     let (user, hosts) =
         authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
     if let Some(user) = user {
-        let (name, password) = user.split_once(':').map_or((user, None), |(name, word)| (name, Some(word)));
+        let (name, password) = credentials(user);
         let what = "the user name or password";
         options.set("username", OptionValue::Text(decoded(name, what)?))?;
         if let Some(password) = password {
@@ -97,6 +97,11 @@ pub(super) fn etcd_url(
         endpoints(hosts.split(','), source)?
     };
     Ok((endpoints, options))
+}
+
+/// `user:password`, or `user` alone.
+fn credentials(text: &str) -> (&str, Option<&str>) {
+    text.split_once(':').map_or((text, None), |(name, password)| (name, Some(password)))
 }
 
 /// An endpoint as `etcdctl` takes it, without its scheme, which has to agree with that of the URL.
@@ -159,7 +164,7 @@ pub(super) fn etcd_environment(
     if !set.is_set("username")
         && let Some(user) = environment("ETCDCTL_USER")
     {
-        let (name, password) = user.split_once(':').map_or((&*user, None), |(name, word)| (name, Some(word)));
+        let (name, password) = credentials(&user);
         options.set("username", OptionValue::from(name))?;
         let separate = environment("ETCDCTL_PASSWORD");
         if let Some(password) = password.map(str::to_owned).or(separate) {

@@ -76,7 +76,9 @@ pub(super) async fn of(etcd: &Etcd) -> Vec<Finding> {
         .collect();
     findings.extend(about_all);
     if let Some(tls) = &remote.tls {
-        findings.extend(certificate::own(tls));
+        let files = tls.clone();
+        findings
+            .extend(tokio::task::spawn_blocking(move || certificate::own(&files)).await.unwrap_or_default());
         let shown =
             seen.iter().map(|seen| (seen.session.endpoint.to_string(), &*seen.session.wire.presented));
         findings.extend(certificate::shown(shown));

@@ -26,10 +26,9 @@ const PING: Duration = Duration::from_secs(6);
 const PONG: Duration = Duration::from_secs(3);
 
 /// How long something may take, for those who do it and for the words when it took longer.
-#[derive(Clone, Copy)]
 pub(super) struct Limit {
-    pub(super) of: Duration,
-    pub(super) until: Instant,
+    of: Duration,
+    until: Instant,
 }
 
 impl Limit {
@@ -114,7 +113,12 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream> {
 
 async fn secured(endpoint: &Endpoint, files: &Tls, stream: TcpStream) -> Result<TlsStream<TcpStream>> {
     let name = tls::server_name(files, &endpoint.host)?;
-    let connector = TlsConnector::from(tls::client(files, &[b"h2"])?);
+    let read = files.clone();
+    // The system's authorities alone are a hundred files.
+    let config = tokio::task::spawn_blocking(move || tls::client(&read, &[b"h2"])).await;
+    let config = config
+        .map_err(|error| Error::new(Code::Internal, "reading the files of TLS").with_cause(error))??;
+    let connector = TlsConnector::from(config);
     connector.connect(name, stream).await.map_err(|error| {
         tls::explained(&error, &endpoint.host, files).unwrap_or_else(|| {
             let why = "the server broke off the TLS handshake: if it speaks plain text on this port, write etcd:// instead \

@@ -43,13 +43,8 @@ pub(super) fn is_stale(text: &str) -> bool {
     STALE.iter().any(|stale| text.contains(stale))
 }
 
-/// Whether etcd said that it has no users at all.
-pub(super) fn without_auth(error: &etcd_client::Error) -> bool {
-    matches!(error, etcd_client::Error::GRpcStatus(status) if status.message().contains("authentication is not enabled"))
-}
-
-/// Whether the lease of a request is not there, or is there already.
-pub(super) fn about_lease(error: &etcd_client::Error, text: &str) -> bool {
+/// Whether etcd said this.
+pub(super) fn says(error: &etcd_client::Error, text: &str) -> bool {
     matches!(error, etcd_client::Error::GRpcStatus(status) if status.message().contains(text))
 }
 

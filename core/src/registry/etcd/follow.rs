@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use etcd_client::GetOptions;
 
 use super::Etcd;
-use super::keys::{Keys, end_of};
+use super::failure::says;
+use super::keys::end_of;
 use super::stream::MAX_MESSAGE;
 use super::watcher::{News, Stored, Watcher};
 use crate::error::{Code, Error, Result};
-use crate::registry::undecodable::Decoder;
-use crate::registry::{Change, Follow, FollowNames, Listing, Position, Record, Update};
+use crate::registry::{Change, Follow, FollowNames, Listing, Position, Update};
 
 /// Most keys of one answer; more are read in pages of one revision.
 const PAGE: i64 = 20_000;
@@ -64,8 +64,11 @@ pub(super) fn position_of(header: Option<&etcd_client::ResponseHeader>) -> Resul
 pub(super) async fn load(etcd: &Etcd, service: &str, since: Option<Position>) -> Result<Listing> {
     let prefix = etcd.keys.service(service);
     let Read { kvs, position } = read(etcd, &prefix, GetOptions::new()).await?;
-    let decode = |kv: &etcd_client::KeyValue| etcd.record(service, kv.key(), kv.value());
-    let records: Vec<_> = kvs.iter().filter_map(decode).collect();
+    let record = |kv: &etcd_client::KeyValue| match etcd.change(service, kv.key(), Some(kv.value())) {
+        Some(Change::Put(record)) => Some(record),
+        _ => None,
+    };
+    let records: Vec<_> = kvs.iter().filter_map(record).collect();
     let proven = match since {
         Some(since) if kvs.is_empty() => same_history(etcd, &prefix, since, position).await?,
         Some(since) => since.epoch == position.epoch && position.index >= since.index,
@@ -89,7 +92,7 @@ async fn same_history(etcd: &Etcd, prefix: &str, since: Position, now: Position)
             match client.get(prefix, Some(past)).await {
                 Ok(answer) => Ok(answer.count() > 0),
                 // Forgotten by now, which a store takes longer for than being made anew.
-                Err(error) if super::failure::about_lease(&error, "compacted") => Ok(true),
+                Err(error) if says(&error, "compacted") => Ok(true),
                 Err(error) => Err(error),
             }
         }
@@ -98,35 +101,20 @@ async fn same_history(etcd: &Etcd, prefix: &str, since: Position, now: Position)
 }
 
 pub(super) struct EtcdFollow {
+    etcd: Arc<Etcd>,
     service: String,
-    keys: Keys,
-    decoder: Decoder,
     watcher: Watcher,
 }
 
 impl EtcdFollow {
-    pub(super) fn open(etcd: &Etcd, service: &str, from: Position) -> Self {
+    pub(super) fn open(etcd: &Arc<Etcd>, service: &str, from: Position) -> Self {
         let prefix = etcd.keys.service(service);
         let end = end_of(prefix.as_bytes());
         EtcdFollow {
+            etcd: etcd.clone(),
             service: service.to_owned(),
-            keys: etcd.keys.clone(),
-            decoder: etcd.decoder.clone(),
             watcher: Watcher::open(&etcd.hub, prefix.into_bytes(), end, from),
         }
-    }
-
-    fn change(&self, key: &[u8], stored: Option<Stored>) -> Option<Change> {
-        let value = stored.map(|stored| stored.value);
-        let Some((_, id)) = self.keys.split(key) else {
-            if value.is_some() {
-                self.decoder.skip(&String::from_utf8_lossy(key), &"it is no key of an instance");
-            }
-            return None;
-        };
-        // What is no instance is not shown, as little as if it were not there.
-        let put = value.and_then(|value| self.decoder.decode(&self.service, id, &value));
-        Some(put.map_or_else(|| Change::Delete { id: id.to_owned() }, Change::Put))
     }
 }
 
@@ -137,8 +125,11 @@ impl Follow for EtcdFollow {
             News::Alive => Update::Alive,
             News::Reload => Update::Reload,
             News::Changes { keys, position } => {
-                let changes =
-                    keys.into_iter().filter_map(|(key, stored)| self.change(&key, stored)).collect();
+                let change = |(key, stored): (Vec<u8>, Option<Stored>)| {
+                    let value = stored.as_ref().map(|stored| &*stored.value);
+                    self.etcd.change(&self.service, &key, value)
+                };
+                let changes = keys.into_iter().filter_map(change).collect();
                 Update::Changes { changes, position }
             }
         })
@@ -216,14 +207,16 @@ impl FollowNames for EtcdNames {
 }
 
 impl Etcd {
-    /// The instance stored under a key of `service`; what is none is counted.
-    fn record(&self, service: &str, key: &[u8], value: &[u8]) -> Option<Record> {
-        match self.keys.split(key) {
-            Some((_, id)) => self.decoder.decode(service, id, value),
-            None => {
+    /// What a key under the prefix of `service` and its value mean for those who follow it. What is no instance is counted,
+    /// and not shown, as little as if it were not there.
+    fn change(&self, service: &str, key: &[u8], value: Option<&[u8]>) -> Option<Change> {
+        let Some((_, id)) = self.keys.split(key) else {
+            if value.is_some() {
                 self.decoder.skip(&String::from_utf8_lossy(key), &"it is no key of an instance");
-                None
             }
-        }
+            return None;
+        };
+        let put = value.and_then(|value| self.decoder.decode(service, id, value));
+        Some(put.map_or_else(|| Change::Delete { id: id.to_owned() }, Change::Put))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::instance::{check_id, check_service};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Keys {
     /// Ends in `/`.
     prefix: String,

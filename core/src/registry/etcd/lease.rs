@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::failure::{Remedy, about_lease};
+use super::failure::says;
 use super::session::Session;
 use super::sessions::Sessions;
 use crate::backoff::Backoff;
@@ -248,7 +248,7 @@ impl Actor {
         let granted = self.sessions.call("get a lease", |mut client| async move {
             match client.lease_grant(ttl, Some(LeaseGrantOptions::new().with_id(id))).await {
                 Ok(granted) => Ok(granted.ttl()),
-                Err(error) if about_lease(&error, "lease already exists") => Ok(ttl),
+                Err(error) if says(&error, "lease already exists") => Ok(ttl),
                 Err(error) => Err(error),
             }
         });
@@ -350,14 +350,10 @@ impl Actor {
                 Err(Error::new(Code::Unavailable, "etcd ended the keep-alive stream"))
             }
             Ok(Err(etcd_client::Error::LeaseKeepAliveError(text))) if text.contains("not found") => Ok(0),
-            Ok(Err(error)) if about_lease(&error, "lease not found") => Ok(0),
+            Ok(Err(error)) if says(&error, "lease not found") => Ok(0),
             Ok(Err(error)) => {
                 let (remedy, error) = session.judge("keep a lease alive", error);
-                match remedy {
-                    Remedy::Elsewhere => self.sessions.leave(&session),
-                    Remedy::Token => session.refresh(token).await?,
-                    Remedy::None => {}
-                }
+                self.sessions.apply(remedy, &session, token).await?;
                 Err(error)
             }
             Err(_) => {
@@ -374,7 +370,7 @@ impl Actor {
         while Instant::now() < until {
             let revoked = self.sessions.call("revoke a lease", |mut client| async move {
                 match client.lease_revoke(id).await {
-                    Err(error) if !about_lease(&error, "lease not found") => Err(error),
+                    Err(error) if !says(&error, "lease not found") => Err(error),
                     _ => Ok(()),
                 }
             });

@@ -50,7 +50,6 @@ pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn R
         hub: Hub::new(sessions.clone()),
         leases: Leases::new(sessions.clone()),
         decoder: Decoder::new(counters),
-        source: config.source().to_owned(),
         keys,
         sessions,
     }))))
@@ -58,7 +57,6 @@ pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn R
 
 /// What the parts of one client's registry share.
 struct Etcd {
-    source: String,
     keys: Keys,
     sessions: Arc<Sessions>,
     hub: Arc<Hub>,
@@ -71,7 +69,7 @@ struct EtcdRegistry(Arc<Etcd>);
 #[async_trait]
 impl Registry for EtcdRegistry {
     fn source(&self) -> &str {
-        &self.0.source
+        &self.0.sessions.source
     }
 
     async fn ping(&self) -> Result<()> {

@@ -64,13 +64,8 @@ pub(super) async fn publish(etcd: &Arc<Etcd>, publish: Publish) -> Result<Publis
         };
         let found = match found {
             Put::Done => {
-                let guard = Guard::new(etcd.clone(), key, hold.id(), record.clone(), position);
-                return Ok(Published::Ours(Box::new(EtcdPublication {
-                    etcd: etcd.clone(),
-                    record,
-                    hold,
-                    guard,
-                })));
+                let guard = Guard::new(etcd.clone(), key, hold.id(), record, position);
+                return Ok(Published::Ours(Box::new(EtcdPublication { etcd: etcd.clone(), hold, guard })));
             }
             Put::Absent => {
                 expected = 0;
@@ -84,7 +79,10 @@ pub(super) async fn publish(etcd: &Arc<Etcd>, publish: Publish) -> Result<Publis
             return Ok(Published::Held(holder(etcd, record, key, found, position)));
         }
     }
-    Err(Error::new(Code::Unavailable, format!("{key} in {} changes too fast to be written", etcd.source)))
+    Err(Error::new(
+        Code::Unavailable,
+        format!("{key} in {} changes too fast to be written", etcd.sessions.source),
+    ))
 }
 
 enum Put {
@@ -223,7 +221,6 @@ fn lost(key: &str, why: &str) -> Error {
 
 struct EtcdPublication {
     etcd: Arc<Etcd>,
-    record: Arc<Record>,
     hold: Hold,
     guard: Guard,
 }
@@ -255,7 +252,6 @@ impl Publication for EtcdPublication {
         if !answer.succeeded() {
             return Err(lost(key, "it is no longer ours"));
         }
-        self.record = record;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! One endpoint in use: a connection that was seen to work, with its token. Broken by the first failure that another
 //! endpoint may not have; then nothing uses it any more.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
 use super::dial::{Limit, dial};
-use super::failure::{Asked, CONNECT, LOG_IN, Remedy, judge, without_auth};
+use super::failure::{Asked, CONNECT, LOG_IN, Remedy, judge, says};
 use super::wire::Wire;
 use crate::config::{Endpoint, Remote, Secret};
 use crate::error::{Code, Error, Result};
@@ -86,6 +87,19 @@ impl Session {
         self.tokens.load(Ordering::Acquire)
     }
 
+    /// One request within `limit`, and what may help where it failed.
+    pub(super) async fn within<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        request: impl Future<Output = std::result::Result<T, etcd_client::Error>>,
+    ) -> Result<T, (Remedy, Error)> {
+        match timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error| self.judge(what, error)),
+            Err(_) => Err((Remedy::Elsewhere, self.late(what, limit))),
+        }
+    }
+
     pub(super) fn judge(&self, what: &str, error: etcd_client::Error) -> (Remedy, Error) {
         let asked = self.asked(what);
         let (remedy, why) = judge(&asked, error);
@@ -116,7 +130,7 @@ impl Session {
         match self.client.clone().update_user(user).await {
             Ok(()) => Ok(true),
             // As etcdctl does: a password that nobody asks for does no harm.
-            Err(error) if without_auth(&error) => Ok(false),
+            Err(error) if says(&error, "authentication is not enabled") => Ok(false),
             Err(error) => Err(judge(&self.asked(LOG_IN), error).1),
         }
     }

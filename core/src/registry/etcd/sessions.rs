@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use etcd_client::Client;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::failure::{Remedy, failed};
 use super::session::{Session, Unusable};
@@ -105,7 +105,7 @@ impl Sessions {
         for _ in 0..count {
             let endpoint = {
                 let mut current = self.current();
-                let endpoint = self.remote.endpoints[current.next % count].clone();
+                let endpoint = self.remote.endpoints[current.next].clone();
                 current.next = (current.next + 1) % count;
                 endpoint
             };
@@ -185,25 +185,26 @@ impl Sessions {
                 (Err(_), Some(earlier)) => return Err(earlier),
             };
             let token = session.token();
-            match timeout(self.limit, request(session.client())).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => {
-                    let (remedy, error) = session.judge(what, error);
-                    match remedy {
-                        Remedy::None => return Err(error),
-                        Remedy::Elsewhere => self.leave(&session),
-                        Remedy::Token if session.token() != token => {}
-                        Remedy::Token => session.refresh(token).await?,
-                    }
+            match session.within(what, self.limit, request(session.client())).await {
+                Ok(answer) => return Ok(answer),
+                Err((Remedy::None, error)) => return Err(error),
+                Err((remedy, error)) => {
+                    self.apply(remedy, &session, token).await?;
                     last = Some(error);
-                }
-                Err(_) => {
-                    self.leave(&session);
-                    last = Some(session.late(what, self.limit));
                 }
             }
         }
         Err(last.unwrap_or_else(|| Error::closed("client")))
+    }
+
+    /// Does what may help the next try of a request that failed on `session` with its token number `token`.
+    pub(super) async fn apply(&self, remedy: Remedy, session: &Arc<Session>, token: u64) -> Result<()> {
+        match remedy {
+            Remedy::Elsewhere => self.leave(session),
+            Remedy::Token => session.refresh(token).await?,
+            Remedy::None => {}
+        }
+        Ok(())
     }
 
     pub(super) fn close(&self) {

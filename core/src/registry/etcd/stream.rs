@@ -9,7 +9,7 @@ use etcd_client::proto::{PbEvent, PbWatchResponse};
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::failure::{Remedy, is_stale};
 use super::fragments::{Fragments, Joined};
@@ -98,24 +98,17 @@ impl<'a> Stream<'a> {
     pub(super) async fn open(hub: &'a Hub, first: i64, range: &Range) -> Result<Self> {
         let session = hub.sessions.get().await?;
         let token = session.token();
-        let what = "watch";
         let mut client = session.client().watch_client().max_decoding_message_size(MAX_MESSAGE);
         let opened = client.watch(range.start.clone(), Some(options(first, range)));
-        let limit = hub.sessions.limit;
-        let opened = match timeout(limit, opened).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => {
-                let (remedy, error) = session.judge(what, error);
+        let opened = match session.within("watch", hub.sessions.limit, opened).await {
+            Ok(opened) => opened,
+            Err((remedy, error)) => {
                 if remedy == Remedy::Token {
                     session.refresh(token).await?;
                 } else {
                     hub.sessions.leave(&session);
                 }
                 return Err(error);
-            }
-            Err(_) => {
-                hub.sessions.leave(&session);
-                return Err(session.late(what, limit));
             }
         };
         hub.hear();
