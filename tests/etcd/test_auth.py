@@ -215,7 +215,7 @@ class Logins:
         self._before = self.count()
 
     def count(self) -> int:
-        return self._etcd.calls("Authenticate") - self._etcd.store.logins - self._before
+        return self._etcd.logins() - self._before
 
 
 def test_what_is_refused_is_tried_again_every_half_minute(refused: Refused) -> None:

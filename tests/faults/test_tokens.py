@@ -21,11 +21,6 @@ EXPIRIES = 200
 AT_ONCE = 16
 
 
-def logins(etcd: Cluster) -> int:
-    """Of callsheet's, not of the test's own."""
-    return etcd.calls("Authenticate") - etcd.store.logins
-
-
 @pytest.mark.parametrize("kind", ["simple", "jwt"])
 def test_07_token_expiries(
     version: Version, kind: Literal["simple", "jwt"], new_etcd: NewEtcd, say: Say
@@ -47,7 +42,7 @@ def test_07_token_expiries(
                 asked.result(5 * REQUEST)
 
         ask()
-        before, made = logins(etcd), Stopwatch()
+        before, made = etcd.logins(), Stopwatch()
         for count in range(0 if FULL else EXPIRIES):
             if kind == "simple":
                 etcd.store.change_password("app", "app")
@@ -56,19 +51,19 @@ def test_07_token_expiries(
             ask()
             registration.update(metadata={"count": str(count)})
             assert registration.last_error is None
-        made_logins, took = logins(etcd) - before, made.seconds
+        made_logins, took = etcd.logins() - before, made.seconds
         # A second's real expiries came on top.
         if not FULL:
             assert 2 * EXPIRIES <= made_logins <= 2 * (EXPIRIES + took + 1)
             say(f"{made_logins} logins of 2 clients in {EXPIRIES} expiries and {took:.1f} s")
 
-        before, real, rounds = logins(etcd), Stopwatch(), 0
+        before, real, rounds = etcd.logins(), Stopwatch(), 0
         while rounds < (EXPIRIES if FULL else 5):
             # Within twice its TTL a token is gone that is not used, or that counts in whole seconds.
             lasting(2.2)
             ask()
             rounds += 1
-        real_logins = logins(etcd) - before
+        real_logins = etcd.logins() - before
         say(f"{real_logins} logins in {rounds} real expiries")
         # The other client may have had something to ask as well, at most as often.
         assert rounds <= real_logins <= 2 * (real.seconds + 1 if kind == "jwt" else rounds)
@@ -102,7 +97,7 @@ def test_10_short_tokens(version: Version, new_etcd: NewEtcd, say: Say) -> None:
         assert after == before, "what was registered first had no gap"
         for kind, scene in zip(kinds, scenes, strict=True):
             assert scene.consumer.stats()["load_failures"] == 0
-            say(f"{kind}: {logins(scene.etcd)} logins of 2 clients")
+            say(f"{kind}: {scene.etcd.logins()} logins of 2 clients")
 
 
 def test_a_watch_that_is_refused_breaks_no_other(version: Version, new_etcd: NewEtcd, say: Say) -> None:

@@ -168,6 +168,10 @@ class Cluster:
         """How many requests or streams of a gRPC method the members that serve were asked for."""
         return sum(member.calls(method) for member in self.members if member.serving)
 
+    def logins(self) -> int:
+        """How often clients have logged in since the members started, the fixture's own store apart."""
+        return self.calls("Authenticate") - self.store.logins
+
     # --- Steps --------------------------------------------------------------------------------------------------
 
     def _start_on_free_ports(self, nodes: int, attempts: int = 5) -> None:
