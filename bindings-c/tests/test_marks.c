@@ -17,6 +17,13 @@ static void put(callsheet_memory_t *memory, int64_t port) {
     OK(callsheet_memory_put(memory, &options, &error));
 }
 
+/* Looks "billing" up again, into `snapshot`, and gives its first instance's port. */
+static int64_t port_of_first(callsheet_client_t *client, callsheet_snapshot_t **snapshot) {
+    callsheet_snapshot_free(*snapshot);
+    OK(callsheet_lookup(client, "billing", NULL, snapshot, &error));
+    return callsheet_instance_port(callsheet_snapshot_get(*snapshot, 0));
+}
+
 TEST(a_mark_stays_with_its_instance_and_comes_back_when_that_is_gone) {
     callsheet_memory_t *memory = NULL;
     OK(callsheet_memory_open("marks", &memory, &error));
@@ -50,10 +57,7 @@ TEST(a_mark_stays_with_its_instance_and_comes_back_when_that_is_gone) {
 
     /* One that changed is another one, and the old one is there while a snapshot has it. */
     put(memory, 2);
-    do {
-        callsheet_snapshot_free(third);
-        OK(callsheet_lookup(client, "billing", NULL, &third, &error));
-    } while (callsheet_instance_port(callsheet_snapshot_get(third, 0)) != 2);
+    EVENTUALLY(port_of_first(client, &third) == 2, 10);
     CHECK(callsheet_instance_mark(callsheet_snapshot_get(third, 0)) == 0);
     CHECK(callsheet_instance_mark(instance) == 7);
     uint64_t mark = 0;

@@ -41,6 +41,8 @@ def test_valgrind(source: Path, programs: Programs) -> None:
     run(
         "valgrind",
         "-q",
+        # Its threads take turns; without this a busy one can keep the others out for minutes.
+        "--fair-sched=yes",
         "--error-exitcode=99",
         f"--leak-check={leaks}",
         "--show-leak-kinds=definite",
