@@ -193,7 +193,7 @@ func TestCloseFromEverywhereWhileEverythingRuns(t *testing.T) {
 		picker, err := client.Picker(within(t), "billing", callsheet.P2C)
 		must(t, err)
 		ctx := within(t)
-		var running sync.WaitGroup
+		var running, begun sync.WaitGroup
 		for range 4 {
 			for _, f := range []func() error{
 				func() error { _, err := client.Lookup(ctx, "billing"); return err },
@@ -227,8 +227,10 @@ func TestCloseFromEverywhereWhileEverythingRuns(t *testing.T) {
 				},
 			} {
 				running.Add(1)
+				begun.Add(1)
 				go func() {
 					defer running.Done()
+					begun.Done()
 					for {
 						err := f()
 						if errors.Is(err, callsheet.ErrClosed) {
@@ -242,7 +244,7 @@ func TestCloseFromEverywhereWhileEverythingRuns(t *testing.T) {
 				}()
 			}
 		}
-		time.Sleep(time.Millisecond) // So that Close comes in the middle, wherever that is.
+		begun.Wait() // So that Close comes in the middle, wherever that is.
 		must(t, client.Close())
 		running.Wait()
 	}

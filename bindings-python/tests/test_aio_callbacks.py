@@ -217,8 +217,12 @@ def test_after_close_it_neither_runs_nor_will(run: Run, memory: Memory) -> None:
                 assert calls.count("began") == calls.count("ended")
             client.on_change("billing", lambda snapshot: calls.append("late"))
         before = list(calls)
-        memory.put(instance("billing", 2))
-        await asyncio.sleep(0.01)
+        async with callsheet.aio.connect(memory.url) as witness:
+            seen: list[int] = []
+            witness.on_change("billing", lambda snapshot: seen.append(len(snapshot)))
+            await soon(lambda: seen == [1])
+            memory.put(instance("billing", 2))
+            await soon(lambda: seen == [1, 2])
         assert calls == before
 
     run(main())
@@ -264,8 +268,12 @@ def test_a_client_that_nobody_holds_goes(run: Run, memory: Memory) -> None:
         del client, stop
         gc.collect()
         assert gone() is None
-        memory.put(instance("billing", 1))
-        await asyncio.sleep(0.01)
+        async with callsheet.aio.connect(memory.url) as witness:
+            told: list[int] = []
+            witness.on_change("billing", lambda snapshot: told.append(len(snapshot)))
+            await soon(lambda: told == [0])
+            memory.put(instance("billing", 1))
+            await soon(lambda: told == [0, 1])
         assert seen == [0]
 
     run(main())
