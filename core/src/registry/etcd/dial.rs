@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -24,6 +25,10 @@ use crate::tls;
 const PING: Duration = Duration::from_secs(6);
 /// What the answer to a ping may take.
 const PONG: Duration = Duration::from_secs(3);
+/// What a client of HTTP/2 says first (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a server is listened to that ended a connection without a word.
+const LISTEN: Duration = Duration::from_millis(500);
 
 /// How long something may take, for those who do it and for the words when it took longer.
 pub(super) struct Limit {
@@ -48,26 +53,14 @@ pub(super) async fn dial(
     tls: Option<&Tls>,
     limit: &Limit,
 ) -> Result<(Channel, Arc<Wire>)> {
-    let late = "no connection within {}: the machine is down, or a firewall drops what is sent to it";
-    let stream = limit.keep(late, tcp(endpoint)).await?;
-    let mut presented = Vec::new();
-    let (io, scheme): (Box<dyn Io>, _) = match tls {
-        None => (Box::new(stream), "http"),
-        Some(tls) => {
-            let late = "it took the connection but not the TLS handshake within {}: it hangs, or speaks no TLS on this \
-                        port";
-            let stream = limit.keep(late, secured(endpoint, tls, stream)).await?;
-            presented = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-            (Box::new(stream), "https")
-        }
-    };
-    let wire = Wire::new(&endpoint.host, tls, presented);
-    let io = Tap { io, wire: wire.clone(), greeted: false };
+    let io = reach(endpoint, tls, limit).await?;
+    let wire = io.wire.clone();
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let wrong = |error: tonic::transport::Error| unavailable("HTTP/2 can't be set up").with_cause(error);
     let origin = format!("{scheme}://{endpoint}").parse::<Uri>();
     let origin = origin.map_err(|error| unavailable("it is no part of a URL").with_cause(error))?;
     // TLS is below: to tonic, every connection is one in plain text.
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{endpoint}"))
+    let connected = tonic::transport::Endpoint::from_shared(format!("http://{endpoint}"))
         .map_err(wrong)?
         .origin(origin)
         .user_agent(concat!("callsheet/", env!("CARGO_PKG_VERSION")))
@@ -76,9 +69,59 @@ pub(super) async fn dial(
         .keep_alive_timeout(PONG)
         .keep_alive_while_idle(false)
         .connect_with_connector(Once(Some(io)))
-        .await
-        .map_err(|error| wire.why().unwrap_or_else(|| wrong(error)))?;
-    Ok((channel, wire))
+        .await;
+    match connected {
+        Ok(channel) => Ok((channel, wire)),
+        Err(error) => {
+            let why = wire.why().unwrap_or_else(|| wrong(error));
+            Err(reason(&wire, endpoint, tls, limit).await.unwrap_or(why))
+        }
+    }
+}
+
+/// Why the server refuses us, if the connection of `silent` ended without a word and another one tells. What a server says
+/// before it closes is lost where the reset for what it left unread gets here first; this one leaves it nothing unread.
+pub(super) async fn reason(
+    silent: &Wire,
+    endpoint: &Endpoint,
+    tls: Option<&Tls>,
+    limit: &Limit,
+) -> Option<Error> {
+    if !silent.silent() {
+        return None;
+    }
+    let listen = async {
+        let mut io = reach(endpoint, tls, limit).await?;
+        // Within TLS a server that refuses says so by itself. In plain text it has to be asked.
+        if tls.is_none() {
+            let _ = io.write_all(PREFACE).await;
+        }
+        let mut rest = [0; 64];
+        while let Ok(1..) = io.read(&mut rest).await {}
+        Ok(io.wire.why())
+    };
+    let until = limit.until.min(Instant::now() + LISTEN);
+    let told = timeout_at(until, listen).await.ok()?.unwrap_or_else(Some)?;
+    // Whatever else went wrong now need not be what went wrong then.
+    (told.code() != Code::Unavailable).then_some(told)
+}
+
+/// A connection on which nothing was said yet.
+async fn reach(endpoint: &Endpoint, tls: Option<&Tls>, limit: &Limit) -> Result<Tap> {
+    let late = "no connection within {}: the machine is down, or a firewall drops what is sent to it";
+    let stream = limit.keep(late, tcp(endpoint)).await?;
+    let mut presented = Vec::new();
+    let io: Box<dyn Io> = match tls {
+        None => Box::new(stream),
+        Some(tls) => {
+            let late = "it took the connection but not the TLS handshake within {}: it hangs, or speaks no TLS on this \
+                        port";
+            let stream = limit.keep(late, secured(endpoint, tls, stream)).await?;
+            presented = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+            Box::new(stream)
+        }
+    };
+    Ok(Tap { io, wire: Wire::new(&endpoint.host, tls, presented), greeted: false })
 }
 
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream> {

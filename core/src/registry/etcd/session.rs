@@ -10,7 +10,7 @@ use etcd_client::{Channel, Client, ConnectOptions, GetOptions};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
-use super::dial::{Limit, dial};
+use super::dial::{Limit, dial, reason};
 use super::failure::{Asked, CONNECT, LOG_IN, Remedy, judge, says};
 use super::wire::Wire;
 use crate::config::{Endpoint, Remote, Secret};
@@ -73,9 +73,20 @@ impl Session {
         };
         let late = "it took the connection but gave no answer within {}: it hangs, or does not reach enough of the other \
                     members";
-        session.users = until.keep(late, session.log_in()).await.map_err(unusable(LOG_IN))?;
-        until.keep(late, session.probe()).await.map_err(unusable(CONNECT))?;
-        Ok(Arc::new(session))
+        let greeted = match until.keep(late, session.log_in()).await {
+            Ok(users) => {
+                session.users = users;
+                until.keep(late, session.probe()).await.map_err(unusable(CONNECT))
+            }
+            Err(why) => Err(unusable(LOG_IN)(why)),
+        };
+        match greeted {
+            Ok(()) => Ok(Arc::new(session)),
+            Err(Unusable { what, why }) => {
+                let told = reason(&session.wire, &session.endpoint, remote.tls.as_ref(), &until).await;
+                Err(Unusable { what, why: told.unwrap_or(why) })
+            }
+        }
     }
 
     /// The client on this connection. Clones share it and the token.

@@ -101,6 +101,16 @@ impl Wire {
         )
     }
 
+    /// Whether the connection ended without a word, and so may have had a reason.
+    pub(super) fn silent(&self) -> bool {
+        let heard = self.heard();
+        match &heard.end {
+            Some(End::Failed(error)) => heard.greeting.is_empty() && !error.refused(),
+            Some(End::Closed) => heard.greeting.is_empty(),
+            None => false,
+        }
+    }
+
     fn hear(&self, bytes: &[u8]) -> bool {
         let mut heard = self.heard();
         let room = GREETING - heard.greeting.len();
@@ -198,7 +208,10 @@ impl Tap {
             let mut rest = ReadBuf::new(&mut rest);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut rest)) {
                 Ok(()) if rest.filled().is_empty() => self.wire.end(End::Closed),
-                Ok(()) => continue,
+                Ok(()) => {
+                    self.wire.hear(rest.filled());
+                    continue;
+                }
                 Err(reason) => self.wire.fail(&reason),
             }
             return Poll::Ready(Err(error));
@@ -237,6 +250,8 @@ impl AsyncWrite for Tap {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use tokio_rustls::rustls;
 
     use super::*;
@@ -274,27 +289,40 @@ mod tests {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         for end in [|wire: &Wire, _: &io::Error| wire.end(End::Closed), Wire::fail] {
             let wire = Wire::new("h", None, Vec::new());
+            assert!(!wire.silent());
             end(&wire, &reset);
+            assert!(wire.silent());
             assert!(wire.why().unwrap().message().contains("etcds://"));
         }
     }
 
-    /// A connection that the server refused: its reason can be read once, as of rustls, and nothing written.
+    /// A connection that the server refused: its reason can be read once, as rustls or a server of HTTP/1 puts it, and
+    /// nothing written.
     struct Refused {
-        told: bool,
+        said: VecDeque<io::Result<&'static [u8]>>,
+    }
+
+    impl Refused {
+        fn by_tls() -> Self {
+            let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+            Refused { said: [Err(io::Error::new(io::ErrorKind::InvalidData, alert))].into() }
+        }
+
+        fn by_http() -> Self {
+            Refused { said: [Ok(&b"HTTP/1.1 404 Not Found\r\n"[..]), Ok(&[])].into() }
+        }
     }
 
     impl AsyncRead for Refused {
         fn poll_read(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
-            _: &mut ReadBuf<'_>,
+            buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            if std::mem::replace(&mut self.told, true) {
-                return Poll::Pending;
+            match self.said.pop_front() {
+                None => Poll::Pending,
+                Some(said) => Poll::Ready(said.map(|bytes| buf.put_slice(bytes))),
             }
-            let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
-            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
         }
     }
 
@@ -314,13 +342,18 @@ mod tests {
 
     #[test]
     fn a_write_that_fails_finds_the_reason_and_never_waits_for_another() {
-        let wire = Wire::new("h", Some(&Tls::default()), Vec::new());
-        let mut tap = Tap { io: Box::new(Refused { told: false }), wire: wire.clone(), greeted: false };
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        for _ in 0..2 {
-            assert!(matches!(Pin::new(&mut tap).poll_write(&mut cx, b"x"), Poll::Ready(Err(_))));
-            assert!(matches!(Pin::new(&mut tap).poll_flush(&mut cx), Poll::Ready(Err(_))));
+        for (refused, code) in
+            [(Refused::by_tls(), Code::Unauthenticated), (Refused::by_http(), Code::Protocol)]
+        {
+            let wire = Wire::new("h", Some(&Tls::default()), Vec::new());
+            let mut tap = Tap { io: Box::new(refused), wire: wire.clone(), greeted: false };
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            for _ in 0..2 {
+                assert!(matches!(Pin::new(&mut tap).poll_write(&mut cx, b"x"), Poll::Ready(Err(_))));
+                assert!(matches!(Pin::new(&mut tap).poll_flush(&mut cx), Poll::Ready(Err(_))));
+            }
+            assert!(!wire.silent());
+            assert_eq!(wire.why().unwrap().code(), code);
         }
-        assert!(wire.why().unwrap().refused());
     }
 }
