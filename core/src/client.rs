@@ -441,6 +441,7 @@ impl Inner {
         };
         let instance = registration.instance(&address);
         instance.validate()?;
+        self.registry.takes(&instance)?;
         let running = loop {
             let begin = || self.begin(&registration, &instance);
             let closing = match attempt.begin(begin, Begun::running)? {

@@ -42,7 +42,7 @@ pub mod blocking;
 mod builder;
 mod cache;
 mod callbacks;
-#[cfg(feature = "etcd")]
+#[cfg(any(feature = "consul", feature = "etcd"))]
 mod certificate;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -69,7 +69,7 @@ mod signals;
 mod slot;
 mod snapshot;
 mod stats;
-#[cfg(feature = "etcd")]
+#[cfg(any(feature = "consul", feature = "etcd"))]
 mod tls;
 mod watch;
 

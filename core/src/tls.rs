@@ -5,20 +5,28 @@ use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{
+    self, AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 use crate::config::Tls;
 use crate::error::{Code, Error, Result};
 
 /// What to verify a server with and to present to it. `config` when a file can't be used.
 pub(crate) fn client(tls: &Tls, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::config(format!("TLS can't be set up: {error}")))?
-        .with_root_certificates(roots(tls.ca.as_deref())?);
+        ;
+    let builder = match tls.unverified {
+        false => builder.with_root_certificates(roots(tls.ca.as_deref())?),
+        true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+    };
     let mut config = match &tls.identity {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
@@ -32,6 +40,15 @@ pub(crate) fn client(tls: &Tls, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>> {
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// For connections that have no TLS, to those who want a configuration nevertheless.
+#[cfg(feature = "consul")]
+pub(crate) fn unused() -> Result<Arc<ClientConfig>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::config(format!("TLS can't be set up: {error}")))?;
+    Ok(Arc::new(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()))
 }
 
 /// The name that the server's certificate must have.
@@ -63,7 +80,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(ca) => {
-            for certificate in certificates("ca", ca)? {
+            for certificate in authorities(ca)? {
                 roots.add(certificate).map_err(|error| unusable("ca", ca, &error))?;
             }
         }
@@ -78,6 +95,62 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore> {
         }
     }
     Ok(roots)
+}
+
+/// The certificates of a file, or of all files of a folder that are certificates.
+fn authorities(ca: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    if !ca.is_dir() {
+        return certificates("ca", ca);
+    }
+    let files = std::fs::read_dir(ca).map_err(|error| unusable("ca", ca, &error))?;
+    let mut paths: Vec<_> = files.flatten().map(|file| file.path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    let all: Vec<_> = paths.iter().filter_map(|path| certificates("ca", path).ok()).flatten().collect();
+    if all.is_empty() {
+        return Err(unusable("ca", ca, &"no file in it has a certificate"));
+    }
+    Ok(all)
+}
+
+/// Takes anybody for the server, as somebody asked for in so many words.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// What a failure of TLS somewhere in a chain of causes means, with what to do: `unauthenticated` if it is the server who

@@ -1,6 +1,7 @@
 //! A URL, options and the environment become one checked `Config`. Reads the environment once, does no I/O towards a
 //! registry, and never lets a secret into a message.
 
+mod consul;
 mod options;
 mod remote;
 mod url;
@@ -10,11 +11,14 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::instance::check_address;
 
-#[cfg(feature = "etcd")]
+#[cfg(feature = "consul")]
+pub(crate) use consul::{Consistency, Place, Token};
+pub(crate) use consul::Agent;
+#[cfg(any(feature = "etcd", feature = "consul"))]
 pub(crate) use options::Secret;
 pub use options::{OptionValue, Options};
 pub(crate) use remote::Remote;
-#[cfg(feature = "etcd")]
+#[cfg(any(feature = "etcd", feature = "consul"))]
 pub(crate) use remote::{Endpoint, Tls};
 pub(crate) use url::{Scheme, Url};
 
@@ -39,9 +43,15 @@ pub(crate) struct Config {
     /// Servers and credentials, of a registry that has some.
     #[cfg_attr(
         not(any(test, feature = "etcd")),
-        expect(dead_code, reason = "no registry of this build has servers")
+        expect(dead_code, reason = "no registry of this build has endpoints")
     )]
     pub(crate) remote: Option<Remote>,
+    /// The agent and how it is asked, of Consul.
+    #[cfg_attr(
+        not(any(test, feature = "consul")),
+        expect(dead_code, reason = "no registry of this build has an agent")
+    )]
+    pub(crate) agent: Option<Agent>,
 }
 
 impl Config {
@@ -56,9 +66,16 @@ impl Config {
         let text = url.or(from_environment.as_deref()).unwrap_or("local:");
         let (url, query) = Url::parse(text, &set)?;
         let mut options = arguments.over(query).over(Options::from_environment(&set)?);
-        if let Scheme::Etcd { secure } = url.scheme {
-            let environment = remote::etcd_environment(secure, &options, &set)?;
-            options = options.over(environment);
+        match url.scheme {
+            Scheme::Etcd { secure } => {
+                let environment = remote::etcd_environment(secure, &options, &set)?;
+                options = options.over(environment);
+            }
+            Scheme::Consul { secure } => {
+                let environment = consul::environment(secure, &options, &set)?;
+                options = options.over(environment);
+            }
+            Scheme::Local | Scheme::Memory => {}
         }
         let address = set("CALLSHEET_ADDRESS");
         if let Some(address) = &address {
@@ -68,10 +85,17 @@ impl Config {
         options.check_built()?;
         let remote = match url.scheme {
             Scheme::Etcd { secure } => Some(Remote::new(secure, url.endpoints.clone(), &options)?),
-            Scheme::Local | Scheme::Memory => None,
+            Scheme::Consul { .. } | Scheme::Local | Scheme::Memory => None,
+        };
+        let agent = match (&url.scheme, &url.place) {
+            (Scheme::Consul { secure }, Some(place)) => {
+                Some(Agent::new(*secure, place.clone(), &options, &set)?)
+            }
+            _ => None,
         };
         let config = Config {
             remote,
+            agent,
             timeout: options.duration("timeout", Duration::from_secs(5))?,
             ttl: options.duration("ttl", Duration::from_secs(10))?,
             drain: options.duration("drain", Duration::ZERO)?,
@@ -215,7 +239,7 @@ mod tests {
 
     #[test]
     fn registries_of_later_versions_say_so() {
-        assert!(refused("consuls://h").contains("lacks consuls"));
+        assert!(refused("dns://h").contains("lacks dns"));
         assert!(refused("memory:?cache_dir=/x").contains("lacks cache_dir"));
     }
 

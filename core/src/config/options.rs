@@ -17,7 +17,7 @@ impl Secret {
 
     /// The text itself, for the one who has to send it.
     #[cfg_attr(
-        not(any(test, feature = "etcd")),
+        not(any(test, feature = "etcd", feature = "consul")),
         expect(dead_code, reason = "no registry of this build takes one")
     )]
     pub(crate) fn reveal(&self) -> &str {
@@ -41,17 +41,19 @@ enum Kind {
 }
 
 /// Every option of the contract. `built` is false for what a later version of callsheet brings.
-const KNOWN: [(&str, Kind, bool); 18] = [
+const KNOWN: [(&str, Kind, bool); 20] = [
     ("ca", Kind::Text, true),
     ("cache_dir", Kind::Text, false),
     ("cache_max_age", Kind::Duration, false),
     ("cache_size", Kind::Count, true),
     ("cert", Kind::Text, true),
+    ("consistency", Kind::Text, true),
     ("datacenter", Kind::Text, true),
     ("drain", Kind::Duration, true),
     ("empty_hold", Kind::Duration, true),
     ("fallback", Kind::List, false),
     ("key", Kind::Text, true),
+    ("near", Kind::Text, true),
     ("password", Kind::Secret, true),
     ("prefix", Kind::Text, true),
     ("server_name", Kind::Text, true),

@@ -46,12 +46,14 @@ pub(crate) struct Remote {
 /// The files and names of TLS. They are read anew for each connection, so that they can be rotated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tls {
-    /// `None`: the system's own.
+    /// A file of authorities, or a folder of such files. `None`: the system's own.
     pub(crate) ca: Option<PathBuf>,
     /// Certificate and key of this client.
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
     /// The name in the server's certificate, where it is not the host of the URL.
     pub(crate) server_name: Option<String>,
+    /// Anybody is taken for the server. Never the default.
+    pub(crate) unverified: bool,
 }
 
 /// What an etcd URL says before its query: `//[user:pass@]h1:2379,h2:2379[/prefix]`. User, password and prefix come back
@@ -100,7 +102,7 @@ pub(super) fn etcd_url(
 }
 
 /// `user:password`, or `user` alone.
-fn credentials(text: &str) -> (&str, Option<&str>) {
+pub(super) fn credentials(text: &str) -> (&str, Option<&str>) {
     text.split_once(':').map_or((text, None), |(name, password)| (name, Some(password)))
 }
 
@@ -118,7 +120,7 @@ fn bare(secure: bool, endpoint: &str) -> Result<String> {
 fn endpoints<'a>(hosts: impl Iterator<Item = &'a str>, whence: &str) -> Result<Vec<Endpoint>> {
     let mut endpoints = Vec::new();
     for text in hosts.map(str::trim).filter(|text| !text.is_empty()) {
-        let endpoint = endpoint(text).ok_or_else(|| {
+        let endpoint = endpoint(text, ETCD_PORT).ok_or_else(|| {
             Error::config(format!(
                 "{whence:?} names {text:?}, which is not host:port: write names or addresses with ports from 1 to \
                  65535, commas between them, IPv6 addresses in brackets"
@@ -137,7 +139,8 @@ fn endpoints<'a>(hosts: impl Iterator<Item = &'a str>, whence: &str) -> Result<V
     }
 }
 
-fn endpoint(text: &str) -> Option<Endpoint> {
+/// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
+pub(super) fn endpoint(text: &str, default: u16) -> Option<Endpoint> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
@@ -150,7 +153,7 @@ fn endpoint(text: &str) -> Option<Endpoint> {
         },
     };
     check_address(host).ok()?;
-    let port = port.map_or(Some(ETCD_PORT), |port| port.parse().ok().filter(|port| *port > 0))?;
+    let port = port.map_or(Some(default), |port| port.parse().ok().filter(|port| *port > 0))?;
     Some(Endpoint { host: host.to_owned(), port })
 }
 
@@ -183,29 +186,22 @@ pub(super) fn etcd_environment(
     Ok(options)
 }
 
+/// A user and a password, both or none.
+pub(super) fn user(options: &Options) -> Result<Option<(String, Secret)>> {
+    match (options.text("username"), options.secret("password")) {
+        (Some(""), _) => Err(Error::config("username is empty: leave it out to use none")),
+        (Some(name), Some(password)) => Ok(Some((name.to_owned(), password.clone()))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Error::config("username without a password: give both or none")),
+        (None, Some(_)) => Err(Error::config("password without a username: give both or none")),
+    }
+}
+
 impl Remote {
     /// Everything that is needed for `endpoints`, checked.
     pub(super) fn new(secure: bool, endpoints: Vec<Endpoint>, options: &Options) -> Result<Self> {
-        let credentials = match (options.text("username"), options.secret("password")) {
-            (Some(""), _) => return Err(Error::config("username is empty: leave it out to use none")),
-            (Some(name), Some(password)) => Some((name.to_owned(), password.clone())),
-            (None, None) => None,
-            (Some(_), None) => return Err(Error::config("username without a password: give both or none")),
-            (None, Some(_)) => return Err(Error::config("password without a username: give both or none")),
-        };
-        let tls = match secure {
-            true => Some(Tls::new(options)?),
-            false => {
-                let meant =
-                    ["ca", "cert", "key", "server_name"].into_iter().find(|name| options.is_set(name));
-                if let Some(name) = meant {
-                    return Err(Error::config(format!(
-                        "{name} is for TLS: write etcds:// instead of etcd://"
-                    )));
-                }
-                None
-            }
-        };
+        let credentials = user(options)?;
+        let tls = Tls::wanted(secure, "etcd", options)?;
         let prefix = options.text("prefix").unwrap_or("/services/").trim_end_matches('/');
         if prefix.len() > MAX_PREFIX || prefix.contains('\0') {
             return Err(Error::config(format!("prefix must have at most {MAX_PREFIX} bytes and no NUL")));
@@ -215,6 +211,20 @@ impl Remote {
 }
 
 impl Tls {
+    /// What the options say of TLS, which is nothing without it.
+    pub(super) fn wanted(secure: bool, scheme: &str, options: &Options) -> Result<Option<Self>> {
+        if secure {
+            return Self::new(options).map(Some);
+        }
+        let meant = ["ca", "cert", "key", "server_name"].into_iter().find(|name| options.is_set(name));
+        match meant {
+            None => Ok(None),
+            Some(name) => Err(Error::config(format!(
+                "{name} is for TLS: write {scheme}s:// instead of {scheme}://"
+            ))),
+        }
+    }
+
     fn new(options: &Options) -> Result<Self> {
         let path = |name: &str| options.text(name).map(PathBuf::from);
         let identity = match (path("cert"), path("key")) {
@@ -223,7 +233,8 @@ impl Tls {
             (Some(_), None) => return Err(Error::config("cert without key: give both files or none")),
             (None, Some(_)) => return Err(Error::config("key without cert: give both files or none")),
         };
-        Ok(Tls { ca: path("ca"), identity, server_name: options.text("server_name").map(str::to_owned) })
+        let server_name = options.text("server_name").map(str::to_owned);
+        Ok(Tls { ca: path("ca"), identity, server_name, unverified: false })
     }
 }
 

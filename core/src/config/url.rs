@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 
 use super::options::{OptionValue, Options, is_option, nearest};
+use super::consul::{Place, consul_url};
 use super::remote::{Endpoint, etcd_url};
 use crate::error::{Error, Result};
 use crate::instance::check_service;
@@ -18,6 +19,10 @@ pub(crate) enum Scheme {
     Memory,
     /// etcd, with or without TLS.
     Etcd {
+        secure: bool,
+    },
+    /// Consul, with or without TLS.
+    Consul {
         secure: bool,
     },
 }
@@ -34,6 +39,8 @@ pub(crate) struct Url {
     pub(crate) path: Option<PathBuf>,
     /// The servers of a registry that has some.
     pub(super) endpoints: Vec<Endpoint>,
+    /// The agent of a registry that has one.
+    pub(super) place: Option<Place>,
 }
 
 impl Url {
@@ -62,8 +69,14 @@ impl Url {
                 nearest(&scheme, &SCHEMES)
             )));
         };
-        let mut url =
-            Url { scheme: Scheme::Memory, source, name: String::new(), path: None, endpoints: Vec::new() };
+        let mut url = Url {
+            scheme: Scheme::Memory,
+            source,
+            name: String::new(),
+            path: None,
+            endpoints: Vec::new(),
+            place: None,
+        };
         let mut told = Options::new();
         match *scheme {
             "memory" => {
@@ -91,6 +104,13 @@ impl Url {
                     url.source = format!("{scheme}://{}", hosts.join(","));
                 }
             }
+            "consul" | "consuls" => {
+                let found = consul_url(*scheme == "consuls", rest, &url.source, environment)?;
+                url.scheme = Scheme::Consul { secure: found.secure };
+                url.source = found.source;
+                url.place = Some(found.place);
+                told = found.options;
+            }
             name => return Err(unbuilt(name, &url.source)),
         }
         Ok((url, told.and(options(query)?)?))
@@ -115,7 +135,7 @@ fn local_path(rest: &str, source: &str) -> Result<Option<PathBuf>> {
 fn unbuilt(scheme: &str, source: &str) -> Error {
     Error::config(format!(
         "this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
-         it has local:, memory: and etcd:"
+         it has local:, memory:, etcd: and consul:"
     ))
 }
 

@@ -16,6 +16,7 @@ use tokio::time::{sleep_until, timeout};
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::instance::{Instance, Status, quoted};
+use crate::registry::Registry;
 use crate::runtime::{Task, spawn, spawn_detached};
 
 pub(crate) use actor::{Actor, Settings};
@@ -32,6 +33,7 @@ pub(crate) struct Running {
     pub(crate) runtime: Handle,
     pub(crate) timeout: Duration,
     pub(crate) drain: Duration,
+    registry: Arc<dyn Registry>,
     actor: AbortHandle,
 }
 
@@ -42,9 +44,9 @@ impl Running {
         runtime: Handle,
         drain: Duration,
     ) -> Arc<Self> {
-        let timeout = settings.timeout;
+        let (timeout, registry) = (settings.timeout, settings.registry.clone());
         let actor = Actor::start(shared.clone(), settings, &runtime);
-        Arc::new(Running { shared, runtime, timeout, drain, actor })
+        Arc::new(Running { shared, runtime, timeout, drain, registry, actor })
     }
 
     /// Withdraws and waits out the drain, within its bound, whether or not anyone awaits that.
@@ -279,7 +281,14 @@ impl RegistrationHandle {
     /// # Errors
     /// `invalid_argument`, and nothing is changed; `closed`; `forked`.
     pub async fn update(&self, changes: Changeset) -> Result<()> {
-        let generation = self.open()?.shared.change(|desired| changes.apply(&mut desired.instance))?;
+        let running = self.open()?;
+        let generation = running.shared.change(|desired| {
+            let mut changed = desired.instance.clone();
+            changes.apply(&mut changed)?;
+            running.registry.takes(&changed)?;
+            desired.instance = changed;
+            Ok(())
+        })?;
         self.applied(generation).await
     }
 

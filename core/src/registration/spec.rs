@@ -230,12 +230,15 @@ impl Changeset {
     }
 
     pub(super) fn apply(self, instance: &mut Instance) -> Result<()> {
-        let mut changed = instance.clone();
-        changed.tags = self.tags.unwrap_or(changed.tags);
-        changed.metadata = self.metadata.unwrap_or(changed.metadata);
-        changed.weight = self.weight.unwrap_or(changed.weight);
-        changed.validate()?;
-        *instance = changed;
-        Ok(())
+        if let Some(tags) = self.tags {
+            instance.tags = tags;
+        }
+        if let Some(metadata) = self.metadata {
+            instance.metadata = metadata;
+        }
+        if let Some(weight) = self.weight {
+            instance.weight = weight;
+        }
+        instance.validate()
     }
 }

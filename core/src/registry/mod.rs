@@ -4,14 +4,18 @@
 #[cfg(test)]
 pub(crate) mod fragile;
 mod owner;
-#[cfg(any(feature = "etcd", feature = "local"))]
+#[cfg(any(feature = "consul", feature = "etcd", feature = "local"))]
 mod undecodable;
 
+#[cfg(feature = "consul")]
+pub(crate) mod consul;
 #[cfg(feature = "etcd")]
 pub(crate) mod etcd;
 #[cfg(feature = "local")]
 pub(crate) mod local;
 pub(crate) mod memory;
+#[cfg(any(feature = "consul", feature = "etcd"))]
+mod route;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +31,7 @@ use crate::health::Check;
 use crate::instance::Instance;
 use crate::stats::Counters;
 
-#[cfg(any(feature = "etcd", feature = "local"))]
+#[cfg(any(feature = "consul", feature = "etcd", feature = "local"))]
 pub(crate) use owner::fnv1a;
 pub(crate) use owner::{Owner, random_u64};
 
@@ -103,7 +107,7 @@ pub(crate) struct Publish {
     pub(crate) record: Arc<Record>,
     pub(crate) ttl: Duration,
     /// For registries whose agent runs checks; elsewhere the core runs it and publishes its result as the status.
-    #[expect(dead_code, reason = "no registry of this version has an agent that runs checks")]
+    #[cfg_attr(not(feature = "consul"), expect(dead_code, reason = "no registry of this build has an agent"))]
     pub(crate) check: Check,
     pub(crate) claim: Claim,
 }
@@ -164,6 +168,10 @@ pub(crate) trait Registry: Send + Sync + 'static {
     /// The address under which this process is reachable for those who read this registry. Does not fail because the
     /// registry is down: registering then would.
     async fn advertised_address(&self) -> Result<String>;
+    /// Whether it can store the instance at all, beyond the limits of all registries.
+    fn takes(&self, _: &Instance) -> Result<()> {
+        Ok(())
+    }
     /// Writes an instance and keeps it alive.
     async fn publish(&self, publish: Publish) -> Result<Published>;
     /// Reads a service. `since` is the position of the last list, for registries that prove emptiness by it.
@@ -194,6 +202,12 @@ pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn R
         #[cfg(not(feature = "etcd"))]
         Scheme::Etcd { .. } => Err(Error::config(
             "this build of callsheet lacks etcd (the cargo feature `etcd` is off); name another registry",
+        )),
+        #[cfg(feature = "consul")]
+        Scheme::Consul { .. } => consul::open(config, counters),
+        #[cfg(not(feature = "consul"))]
+        Scheme::Consul { .. } => Err(Error::config(
+            "this build of callsheet lacks consul (the cargo feature `consul` is off); name another registry",
         )),
         #[cfg(feature = "local")]
         Scheme::Local => local::open(config, counters),

@@ -1,7 +1,6 @@
 //! `etcd://` and `etcds://`: one connection to the endpoint in use, one watch stream, and leases that registrations share.
 //! The rules that keep it true are those of the protocol: resume after the last revision, read again after a compaction.
 
-mod address;
 mod diagnosis;
 mod dial;
 mod failure;
@@ -28,7 +27,7 @@ use self::keys::Keys;
 use self::lease::Leases;
 use self::sessions::Sessions;
 use super::undecodable::Decoder;
-use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry};
+use super::{Follow, FollowNames, Listing, Position, Publish, Published, Registry, route};
 use crate::config::Config;
 use crate::diagnosis::Finding;
 use crate::error::{Error, Result};
@@ -83,7 +82,10 @@ impl Registry for EtcdRegistry {
     }
 
     async fn advertised_address(&self) -> Result<String> {
-        address::advertised(&self.0.sessions.remote.endpoints).await
+        match route::towards(&self.0.sessions.remote.endpoints).await {
+            Some(address) => Ok(address),
+            None => route::default().await,
+        }
     }
 
     async fn publish(&self, publish: Publish) -> Result<Published> {

@@ -1,0 +1,417 @@
+//! Requests to one agent: two pools of connections, so that what waits never holds up what renews, each request with its
+//! own deadline, and answers of bounded size.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::body::Bytes;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, StatusCode};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+use super::failure::Asked;
+use super::greeting;
+use super::token::Tokens;
+use crate::config::{Agent, Endpoint, Place, Tls};
+use crate::error::{Code, Error, Result};
+use crate::tls;
+
+/// Requests under way at once that do not wait for changes. An agent takes 200 connections of one address.
+const CALLS: usize = 32;
+/// How long an agent that could not be reached is not tried again by others.
+const UNREACHABLE: Duration = Duration::from_millis(250);
+/// Between two looks at the files of TLS.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest answer that is taken.
+const MAX_BODY: usize = 64 << 20;
+
+/// One request.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    /// Segments that come from outside are encoded.
+    pub(super) path: String,
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) body: Option<Vec<u8>>,
+    /// What it is for, such as `read "billing"`.
+    pub(super) what: String,
+    /// The rule of Consul's ACLs that allows it.
+    pub(super) rule: String,
+}
+
+impl Ask {
+    pub(super) fn get(path: impl Into<String>, what: impl Into<String>, rule: impl Into<String>) -> Self {
+        Ask {
+            method: Method::GET,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            what: what.into(),
+            rule: rule.into(),
+        }
+    }
+
+    pub(super) fn put(path: impl Into<String>, what: impl Into<String>, rule: impl Into<String>) -> Self {
+        Ask { method: Method::PUT, ..Self::get(path, what, rule) }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self
+    }
+}
+
+/// A whole answer of status 200.
+pub(super) struct Answer {
+    pub(super) index: u64,
+    /// Whether the servers have a leader, as far as the one that answered knows.
+    pub(super) leader: bool,
+    /// How long ago it heard of that leader.
+    pub(super) behind: Duration,
+    /// Something was left out that the token may not read. Said from Consul 1.11.
+    pub(super) filtered: bool,
+    pub(super) body: Bytes,
+    /// The agent's certificate, if it has one.
+    pub(super) presented: Option<Vec<u8>>,
+}
+
+pub(super) struct Http {
+    pub(super) agent: Agent,
+    pub(super) source: Arc<str>,
+    /// What one request may take.
+    pub(super) limit: Duration,
+    base: String,
+    tokens: Tokens,
+    pools: Mutex<Pools>,
+    calls: Semaphore,
+    unreachable: Mutex<Option<(Instant, Error)>>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Clone)]
+struct Pools {
+    waiting: Client,
+    calls: Client,
+    /// When the files of TLS were changed that these use.
+    files: Vec<Option<SystemTime>>,
+    looked: Instant,
+}
+
+/// Which pool a request goes through.
+#[derive(Clone, Copy, PartialEq)]
+enum Pool {
+    Waiting,
+    Calls,
+}
+
+impl Http {
+    pub(super) fn new(agent: Agent, source: &str, limit: Duration) -> Result<Self> {
+        let scheme = if agent.tls.is_some() { "https" } else { "http" };
+        let host = match (&agent.place, agent.tls.as_ref().and_then(|tls| tls.server_name.clone())) {
+            (Place::Tcp(Endpoint { port, .. }), Some(name)) => format!("{name}:{port}"),
+            (Place::Tcp(endpoint), None) => endpoint.to_string(),
+            (Place::Unix(_), _) => "localhost".into(),
+        };
+        let base = format!("{scheme}://{host}");
+        reqwest::Url::parse(&base).map_err(|error| Error::config(format!("{source}: {error}")))?;
+        if let crate::config::Token::File(path) = &agent.token {
+            super::token::read(path.clone()).map_err(|error| Error::config(error.message()))?;
+        }
+        if agent.tls.as_ref().is_some_and(|tls| tls.unverified) {
+            tracing::warn!(registry = source, "TLS without verification: anybody may pass for the agent");
+        }
+        Ok(Http {
+            pools: Mutex::new(Pools::new(&agent)?),
+            tokens: Tokens::new(agent.token.clone()),
+            source: source.into(),
+            limit,
+            base,
+            calls: Semaphore::new(CALLS),
+            unreachable: Mutex::default(),
+            closed: watch::Sender::new(false),
+            agent,
+        })
+    }
+
+    /// Ends what waits; nothing is asked any more.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Asks with the client's deadline. An answer with another status than 200 is an error.
+    pub(super) async fn call(&self, ask: Ask) -> Result<Answer> {
+        self.found(ask).await?.map_err(|(error, _)| error)
+    }
+
+    /// The same, where 404 says that something is not there: `None`.
+    pub(super) async fn find(&self, ask: Ask) -> Result<Option<Answer>> {
+        match self.found(ask).await? {
+            Ok(answer) => Ok(Some(answer)),
+            Err((_, StatusCode::NOT_FOUND)) => Ok(None),
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    /// The same, for whoever looks at the status.
+    pub(super) async fn found(&self, ask: Ask) -> Result<Result<Answer, (Error, StatusCode)>> {
+        let late = |error: Error| self.asked(&ask).error(error);
+        let known = self.unreachable().clone();
+        if let Some((at, error)) = known
+            && at.elapsed() < UNREACHABLE
+        {
+            return Err(late(error));
+        }
+        let request = async {
+            let _turn = self.calls.acquire().await;
+            self.ask(&ask, Pool::Calls).await
+        };
+        match self.within(self.limit, request).await {
+            Some(answer) => answer,
+            None => {
+                let why = format!(
+                    "no answer within {:?}: the agent hangs or can't reach its servers, or the network loses what is sent",
+                    self.limit
+                );
+                Err(late(Error::new(Code::Timeout, why)))
+            }
+        }
+    }
+
+    /// Asks for what changes after an index, which may take `wait`.
+    pub(super) async fn wait(&self, ask: Ask, wait: Duration) -> Result<Answer> {
+        // Consul adds up to a sixteenth, so that not all come back at once.
+        let limit = wait + wait / 16 + Duration::from_secs(7) + self.limit;
+        match self.within(limit, self.ask(&ask, Pool::Waiting)).await {
+            Some(answer) => answer?.map_err(|(error, _)| error),
+            None => {
+                let why = format!("no answer within {limit:?} to a query that waits for {wait:?}: the agent hangs");
+                Err(self.asked(&ask).error(Error::new(Code::Timeout, why)))
+            }
+        }
+    }
+
+    /// `None` if it took too long. Fails when the client is closed meanwhile.
+    async fn within<T>(&self, limit: Duration, request: impl Future<Output = Result<T>>) -> Option<Result<T>> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            _ = closed.wait_for(|closed| *closed) => Some(Err(Error::closed("client"))),
+            answer = timeout(limit, request) => answer.ok(),
+        }
+    }
+
+    fn asked<'a>(&'a self, ask: &'a Ask) -> Asked<'a> {
+        Asked {
+            source: &self.source,
+            what: &ask.what,
+            rule: &ask.rule,
+            token: self.tokens.given(),
+            datacenter: self.agent.datacenter.as_deref(),
+            tls: self.agent.tls.is_some(),
+        }
+    }
+
+    fn unreachable(&self) -> MutexGuard<'_, Option<(Instant, Error)>> {
+        self.unreachable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, ask: &Ask, pool: Pool) -> Result<Result<Answer, (Error, StatusCode)>> {
+        let answer = self.once(ask, pool, false).await?;
+        match answer {
+            // The file may have been rotated since it was read.
+            Err((error, _)) if error.refused() && self.tokens.file().is_some() => {
+                self.once(ask, pool, true).await
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    async fn once(&self, ask: &Ask, pool: Pool, fresh: bool) -> Result<Result<Answer, (Error, StatusCode)>> {
+        let asked = self.asked(ask);
+        let pools = self.pools().await.map_err(|why| asked.error(why))?;
+        let client = if pool == Pool::Waiting { pools.waiting } else { pools.calls };
+        let mut url = format!("{}{}", self.base, ask.path);
+        let datacenter = self.agent.datacenter.as_ref().filter(|_| !ask.path.starts_with("/v1/agent/"));
+        let query = ask.query.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in query.chain(datacenter.map(|name| ("dc", name.as_str()))) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(name);
+            if !value.is_empty() {
+                url.push('=');
+                url.push_str(&encoded(value));
+            }
+        }
+        let mut request = client.request(ask.method.clone(), url).headers(self.headers(fresh).await.map_err(|why| asked.error(why))?);
+        if let Some(body) = &ask.body {
+            request = request.body(body.clone());
+        }
+        match self.whole(request).await {
+            Ok((StatusCode::OK, answer)) => {
+                *self.unreachable() = None;
+                Ok(Ok(answer))
+            }
+            Ok((status, answer)) => Ok(Err((asked.error(asked.refusal(status, &answer.body)), status))),
+            Err(Broken::TooLong) => {
+                let why = format!("its answer has more than {MAX_BODY} bytes");
+                Err(asked.error(Error::new(Code::Protocol, why)))
+            }
+            Err(Broken::Http(error)) => Err(asked.error(self.why(&asked, error).await)),
+        }
+    }
+
+    async fn headers(&self, fresh: bool) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        let secret = |text: &str, what: &str| {
+            let value = HeaderValue::from_str(text);
+            let mut value = value.map_err(|_| Error::config(format!("{what} can't be sent in a header")))?;
+            value.set_sensitive(true);
+            Ok::<_, Error>(value)
+        };
+        if let Some(token) = self.tokens.current(fresh).await? {
+            headers.insert("x-consul-token", secret(token.reveal(), "the token")?);
+        }
+        if let Some((name, password)) = &self.agent.credentials {
+            let word = STANDARD.encode(format!("{name}:{}", password.reveal()));
+            headers.insert(AUTHORIZATION, secret(&format!("Basic {word}"), "username and password")?);
+        }
+        Ok(headers)
+    }
+
+    async fn whole(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Answer), Broken> {
+        let mut response = request.send().await.map_err(Broken::Http)?;
+        let status = response.status();
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let index = header("x-consul-index").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let leader = header("x-consul-knownleader") == Some("true");
+        let behind = header("x-consul-lastcontact").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let filtered = header("x-consul-results-filtered-by-acls") == Some("true");
+        let tls = response.extensions().get::<reqwest::tls::TlsInfo>();
+        let presented = tls.and_then(|info| info.peer_certificate()).map(<[u8]>::to_vec);
+        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(1 << 20) as usize);
+        while let Some(chunk) = response.chunk().await.map_err(Broken::Http)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Broken::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let behind = Duration::from_millis(behind);
+        Ok((status, Answer { index, leader, behind, filtered, body: body.into(), presented }))
+    }
+
+    /// Why there was no whole answer.
+    async fn why(&self, asked: &Asked<'_>, error: reqwest::Error) -> Error {
+        let host = match &self.agent.place {
+            Place::Tcp(endpoint) => &endpoint.host,
+            Place::Unix(_) => "localhost",
+        };
+        let why = match &self.agent.tls {
+            None => None,
+            Some(tls) => match tls::explained(&error, host, tls) {
+                Some(told) => Some(told),
+                // What a server says of us before it closes may be lost on its way.
+                None => greeting::refusal(&self.agent.place, tls).await,
+            },
+        };
+        let why = why.unwrap_or_else(|| asked.broken(&error));
+        if error.is_connect() {
+            *self.unreachable() = Some((Instant::now(), why.clone()));
+        }
+        why
+    }
+
+    /// The pools, made anew if the files of TLS changed.
+    async fn pools(&self) -> Result<Pools> {
+        let lock = || self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pools = lock().clone();
+        let Some(tls) = &self.agent.tls else { return Ok(pools) };
+        if pools.looked.elapsed() < LOOK {
+            return Ok(pools);
+        }
+        lock().looked = Instant::now();
+        let (files, agent) = (pools.files.clone(), self.agent.clone());
+        let paths = paths(tls);
+        let made = tokio::task::spawn_blocking(move || {
+            (changed(&paths) != files).then(|| Pools::new(&agent)).transpose()
+        });
+        let made = made.await.map_err(|error| Error::new(Code::Internal, "reading the files of TLS").with_cause(error))??;
+        match made {
+            None => Ok(pools),
+            Some(made) => {
+                *lock() = made.clone();
+                Ok(made)
+            }
+        }
+    }
+}
+
+enum Broken {
+    Http(reqwest::Error),
+    TooLong,
+}
+
+impl Pools {
+    /// Reads the files of TLS, if there are any.
+    fn new(agent: &Agent) -> Result<Self> {
+        let paths = agent.tls.as_ref().map(paths).unwrap_or_default();
+        let files = changed(&paths);
+        // Reads its own certificates also where no connection has any.
+        let config = match &agent.tls {
+            Some(tls) => tls::client(tls, &[b"http/1.1"])?,
+            None => tls::unused()?,
+        };
+        let client = || {
+            let mut builder = Client::builder()
+                .tls_backend_preconfigured((*config).clone())
+                .tls_info(true)
+                .http1_only()
+                .no_proxy()
+                .referer(false)
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("callsheet/", env!("CARGO_PKG_VERSION")))
+                .pool_idle_timeout(Duration::from_secs(60));
+            match &agent.place {
+                Place::Unix(path) => builder = builder.unix_socket(path.clone()),
+                Place::Tcp(endpoint) => builder = builder.dns_resolver(Always(endpoint.clone())),
+            }
+            builder.build().map_err(|error| Error::config("HTTP can't be set up").with_cause(error))
+        };
+        Ok(Pools { waiting: client()?, calls: client()?, files, looked: Instant::now() })
+    }
+}
+
+fn paths(tls: &Tls) -> Vec<PathBuf> {
+    let identity = tls.identity.iter().flat_map(|(cert, key)| [cert, key]);
+    tls.ca.iter().chain(identity).cloned().collect()
+}
+
+fn changed(paths: &[PathBuf]) -> Vec<Option<SystemTime>> {
+    paths.iter().map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok()).collect()
+}
+
+/// Looks up the agent's host, whatever name its certificate has to have.
+struct Always(Endpoint);
+
+impl Resolve for Always {
+    fn resolve(&self, _: Name) -> Resolving {
+        let Endpoint { host, port } = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, port)).await?;
+            let found: Addrs = Box::new(found.collect::<Vec<_>>().into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// A text as one segment of a path or one value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,370 @@
+//! One instance kept at an agent: who may take its id from whom, its registration, its status, and its withdrawal. The agent
+//! compares nothing, so everything is looked at just before it is changed, and the roll finds what changed in between.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Consul;
+use super::definition::{self, by_hand_id, check_id};
+use super::entry::CheckState;
+use super::http::{Ask, encoded};
+use super::meta;
+use super::renewal::Renewed;
+use super::roll::{Absence, Listed};
+use crate::error::{Code, Error, Result};
+use crate::health::Check;
+use crate::instance::Status;
+use crate::registry::{
+    Claim, Holder, Loss, Owner, Publication, Publish, Published, Record, fnv1a, random_u64,
+};
+
+/// How a reason for maintenance begins that is ours; any other is an operator's, and theirs to end.
+const REASON: &str = "callsheet: ";
+/// Between two looks at the holder of an id that is wanted.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The rule that lets an instance be registered, renewed and withdrawn.
+pub(super) fn write_rule(service: &str) -> String {
+    format!("service {service:?} {{ policy = \"write\" }}")
+}
+
+/// What the agent has under an id.
+struct Found {
+    service: String,
+    owner: Option<Owner>,
+    /// Names this state of the id.
+    version: u64,
+    /// Its owner did not renew in time, or its own check fails.
+    dead: bool,
+    /// In maintenance by our hand, and whether there is a check for a status set by hand.
+    drained: bool,
+    by_hand: bool,
+}
+
+impl Found {
+    fn is_ours(&self, record: &Record) -> bool {
+        self.owner.is_some() && self.owner == record.owner
+    }
+
+    /// Whether it may be replaced without asking.
+    fn is_free(&self, record: &Record) -> bool {
+        self.is_ours(record) || (self.owner.is_some() && self.dead)
+    }
+}
+
+fn read_rule(service: &str) -> String {
+    format!("service {service:?} {{ policy = \"read\" }}")
+}
+
+/// What the agent has under `id`, if anything.
+async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Service<'a> {
+        #[serde(borrow, default)]
+        service: Cow<'a, str>,
+        #[serde(borrow, default)]
+        meta: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
+        #[serde(borrow, default)]
+        content_hash: Cow<'a, str>,
+    }
+    let name = &record.instance.service;
+    let what = format!("look for {name}/{}", record.instance.id);
+    let ask = Ask::get(format!("/v1/agent/service/{}", encoded(id)), what.clone(), read_rule(name));
+    let Some(answer) = consul.http.find(ask).await? else { return Ok(None) };
+    let unreadable = |error| {
+        Error::new(Code::Protocol, format!("can't {what} in {}: no service was answered", consul.http.source)).with_cause(error)
+    };
+    let service: Service<'_> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+    // An id with a quote in it is one in JSON's way of writing.
+    let filter = format!("ServiceID == {}", serde_json::to_string(id).unwrap_or_default());
+    let ask = Ask::get("/v1/agent/checks", what.clone(), read_rule(name)).with("filter", filter);
+    let answer = consul.http.call(ask).await?;
+    let checks: HashMap<String, CheckState<'_>> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+    let main = checks.get(&check_id(id));
+    let maintenance = checks.get(&format!("_service_maintenance:{id}"));
+    Ok(Some(Found {
+        owner: meta::owner(service.meta.iter().flatten().map(|(key, value)| (&**key, &**value))),
+        version: fnv1a(service.content_hash.as_bytes()),
+        service: service.service.into_owned(),
+        // Critical without these words is one that its owner called so, or an agent that has just come back.
+        dead: main.is_some_and(|check| check.status == "critical" && check.output.starts_with("TTL expired")),
+        drained: maintenance.is_some_and(|check| check.notes.starts_with(REASON)),
+        by_hand: checks.contains_key(&by_hand_id(id)),
+    }))
+}
+
+/// A live instance of this id that another agent has: ids are unique per agent only, but a default id that two machines
+/// share is a mistake.
+async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<Owner>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Entry<'a> {
+        #[serde(borrow)]
+        service: Meta<'a>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Meta<'a> {
+        #[serde(borrow, default)]
+        meta: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
+    }
+    let filter = format!("Service.ID == {}", serde_json::to_string(id).unwrap_or_default());
+    let ask = super::read::service(consul, &record.instance.service).with("filter", filter).with("passing", "");
+    // An agent that is cut off from its servers takes registrations nevertheless.
+    let Ok(answer) = consul.http.call(ask).await else { return Ok(None) };
+    let entries: Vec<Entry<'_>> = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut owners = entries
+        .iter()
+        .filter_map(|entry| meta::owner(entry.service.meta.iter().flatten().map(|(key, value)| (&**key, &**value))));
+    Ok(owners.find(|owner| Some(owner) != record.owner.as_ref()))
+}
+
+/// Under which id the agent is to know an instance: its own, unless another service has that.
+async fn id_at_agent(consul: &Consul, record: &Record) -> Result<(String, Option<Found>)> {
+    let (service, id) = (&record.instance.service, &record.instance.id);
+    // Consul decodes the ids in its paths twice, from some version on.
+    let own = id.replace('%', "_");
+    let longer = format!("{service}:{own}");
+    if !consul.roll.has_elsewhere(&own, service) {
+        match look(consul, record, &own).await? {
+            Some(found) if found.service != *service && !found.dead => {}
+            found => return Ok((own, found)),
+        }
+    }
+    let found = look(consul, record, &longer).await?;
+    Ok((longer, found))
+}
+
+pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Published> {
+    let Publish { record, ttl, check, claim } = publish;
+    let (id, found) = id_at_agent(consul, &record).await?;
+    match &found {
+        Some(found) if found.is_free(&record) || claim == Claim::Replace(found.version) => {}
+        Some(found) => {
+            let (owner, version) = (found.owner.clone(), found.version);
+            return Ok(Published::Held(holder(consul, record, id, owner, version, ttl)));
+        }
+        None if claim == Claim::IfFree => {
+            if let Some(owner) = elsewhere(consul, &record, &id).await? {
+                // Whoever may take it, may do so at its own agent.
+                return Ok(Published::Held(holder(consul, record, id, Some(owner), 0, ttl)));
+            }
+        }
+        None => {}
+    }
+    let (drained, by_hand) = found.map_or((false, false), |found| (found.drained, found.by_hand));
+    let place = Place { consul: consul.clone(), id, check, ttl };
+    place.register(&record).await?;
+    let checks = place.renewed_checks(&record, by_hand);
+    let renewed = Arc::new(Renewed {
+        http: consul.http.clone(),
+        ttl,
+        told: Mutex::new((checks, record.clone())),
+    });
+    let owner = record.owner.clone();
+    let listed = consul.roll.add(&place.id, &record.instance.service, owner, ttl);
+    let (over, receiver) = watch::channel(None);
+    let mut publication =
+        ConsulPublication { place, record, renewed, listed, over: receiver, drained, by_hand, tasks: JoinSet::new() };
+    publication.tell_status().await?;
+    let (renewed, phase) = (publication.renewed.clone(), consul.phase());
+    publication.tasks.spawn(async move { renewed.run(phase, &over).await });
+    Ok(Published::Ours(Box::new(publication)))
+}
+
+/// Resolves once nobody alive has the id any more.
+fn holder(
+    consul: &Arc<Consul>,
+    record: Arc<Record>,
+    id: String,
+    owner: Option<Owner>,
+    version: u64,
+    ttl: Duration,
+) -> Holder {
+    let consul = consul.clone();
+    let pause = (ttl / 3).min(LOOK);
+    let released = Box::pin(async move {
+        loop {
+            // Those of one id, of which there may be many on a machine, do not look in step.
+            sleep(pause.mul_f64(0.5 + (random_u64() % 1024) as f64 / 1024.0)).await;
+            let found = match look(&consul, &record, &id).await {
+                Ok(found) => found,
+                Err(error) if error.code() == Code::Closed => return,
+                Err(_) => continue,
+            };
+            match found {
+                Some(found) if !found.is_free(&record) => {}
+                Some(_) => return,
+                None => match elsewhere(&consul, &record, &id).await {
+                    Ok(Some(_)) => {}
+                    _ => return,
+                },
+            }
+        }
+    });
+    Holder { owner, version, released }
+}
+
+/// Where and how an instance is registered.
+struct Place {
+    consul: Arc<Consul>,
+    id: String,
+    check: Check,
+    ttl: Duration,
+}
+
+impl Place {
+    fn agent_runs_it(&self) -> bool {
+        self.check.kind.by_agent()
+    }
+
+    fn ask(&self, record: &Record, path: &str, verb: &str) -> Ask {
+        let instance = &record.instance;
+        Ask::put(path, format!("{verb} {}/{}", instance.service, instance.id), write_rule(&instance.service))
+    }
+
+    async fn register(&self, record: &Record) -> Result<()> {
+        let body = definition::service(record, &self.id, &self.check, self.ttl);
+        let ask = self.ask(record, "/v1/agent/service/register", "register").body(body);
+        self.consul.http.call(ask).await.map(drop)
+    }
+
+    /// The checks that run out unless they are renewed.
+    fn renewed_checks(&self, record: &Record, by_hand: bool) -> Vec<String> {
+        match self.agent_runs_it() {
+            false => vec![check_id(&self.id)],
+            true if by_hand || is_by_hand(record) => vec![by_hand_id(&self.id)],
+            true => Vec::new(),
+        }
+    }
+}
+
+/// Whether a status needs a check of its own beside one that the agent runs.
+fn is_by_hand(record: &Record) -> bool {
+    matches!(record.instance.status, Status::Warning | Status::Critical)
+}
+
+struct ConsulPublication {
+    place: Place,
+    record: Arc<Record>,
+    renewed: Arc<Renewed>,
+    listed: Listed,
+    over: watch::Receiver<Option<Error>>,
+    /// The instance is in maintenance by our hand.
+    drained: bool,
+    /// There is a check for a status set by hand.
+    by_hand: bool,
+    tasks: JoinSet<()>,
+}
+
+impl ConsulPublication {
+    /// Makes the checks say the record's status.
+    async fn tell_status(&mut self) -> Result<()> {
+        let (record, place) = (self.record.clone(), &self.place);
+        let http = &place.consul.http;
+        if place.agent_runs_it() {
+            let wanted = is_by_hand(&record);
+            if wanted && !self.by_hand {
+                let body = definition::by_hand(&record, &place.id, place.ttl);
+                http.call(place.ask(&record, "/v1/agent/check/register", "set the status of").body(body)).await?;
+                self.by_hand = true;
+            }
+            if !wanted && self.by_hand {
+                self.renewed.told.lock().await.0.clear();
+                let path = format!("/v1/agent/check/deregister/{}", encoded(&by_hand_id(&place.id)));
+                http.call(place.ask(&record, &path, "set the status of")).await?;
+                self.by_hand = false;
+            }
+        }
+        let checks = place.renewed_checks(&record, self.by_hand);
+        *self.renewed.told.lock().await = (checks, record.clone());
+        self.renewed.once().await?;
+        let wanted = record.instance.status == Status::Draining;
+        if wanted != self.drained {
+            let path = format!("/v1/agent/service/maintenance/{}", encoded(&place.id));
+            let ask = place.ask(&record, &path, "drain").with("enable", wanted.to_string());
+            let reason = format!("{REASON}{}", if record.note.is_empty() { "draining" } else { &record.note });
+            http.call(ask.with("reason", reason)).await?;
+            self.drained = wanted;
+        }
+        Ok(())
+    }
+
+    fn lost_to(&self, why: &str) -> Error {
+        let instance = &self.record.instance;
+        let source = &self.place.consul.http.source;
+        Error::new(Code::Unavailable, format!("the agent of {source} lost {}/{}: {why}", instance.service, instance.id))
+    }
+
+    /// What the roll found means.
+    async fn absent(&self, absence: Option<Absence>) -> Loss {
+        match absence {
+            Some(Absence::Replaced) => self.taker().await,
+            Some(Absence::Silent(error)) => Loss::Gone(error),
+            Some(Absence::Forgotten) | None => {
+                Loss::Gone(self.lost_to("somebody deregistered it, or the agent lost its disk"))
+            }
+        }
+    }
+
+    /// Who has the id now that it is no longer ours.
+    async fn taker(&self) -> Loss {
+        let Place { consul, id, ttl, .. } = &self.place;
+        match look(consul, &self.record, id).await {
+            Ok(Some(found)) if !found.is_free(&self.record) && found.service == self.record.instance.service => {
+                let holder = holder(consul, self.record.clone(), id.clone(), found.owner, found.version, *ttl);
+                Loss::Taken(holder)
+            }
+            _ => Loss::Gone(self.lost_to("somebody registered something else under its id")),
+        }
+    }
+}
+
+#[async_trait]
+impl Publication for ConsulPublication {
+    async fn lost(&mut self) -> Loss {
+        let absence = tokio::select! {
+            over = self.over.wait_for(Option::is_some) => Err(over.ok().and_then(|over| over.clone())),
+            absent = self.listed.absent.wait_for(Option::is_some) => Ok(absent.ok().and_then(|absent| absent.clone())),
+        };
+        match absence {
+            Err(error) => Loss::Gone(error.unwrap_or_else(|| self.lost_to("nobody renews it"))),
+            Ok(absence) => self.absent(absence).await,
+        }
+    }
+
+    async fn update(&mut self, record: Arc<Record>) -> Result<()> {
+        let Place { consul, id, .. } = &self.place;
+        let found = look(consul, &record, id).await?;
+        if !found.is_some_and(|found| found.is_ours(&record)) {
+            return Err(self.lost_to("it is no longer ours"));
+        }
+        let mut before = self.record.instance.clone();
+        before.status = record.instance.status;
+        if before != record.instance {
+            self.place.register(&record).await?;
+        }
+        self.record = record;
+        self.tell_status().await
+    }
+
+    async fn withdraw(&mut self) -> Result<()> {
+        self.tasks.abort_all();
+        let Place { consul, id, .. } = &self.place;
+        let found = look(consul, &self.record, id).await?;
+        if !found.is_some_and(|found| found.is_ours(&self.record)) {
+            return Ok(());
+        }
+        let path = format!("/v1/agent/service/deregister/{}", encoded(id));
+        consul.http.find(self.place.ask(&self.record, &path, "withdraw")).await.map(drop)
+    }
+}

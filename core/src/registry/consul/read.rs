@@ -1,0 +1,130 @@
+//! Reading a service: from whom, and what an empty answer is worth. Rules 11 to 17 of what goes wrong with Consul's lists
+//! are kept here: an index that lies, no leader, rights that hide.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+
+use super::Consul;
+use super::http::{Answer, Ask, encoded};
+use super::known::Known;
+use crate::config::Consistency;
+use crate::error::{Code, Error, Result};
+use crate::registry::{Change, Listing, Position};
+
+/// A server that has not heard of its leader for longer is not believed.
+const BEHIND: Duration = Duration::from_secs(10);
+
+/// What is asked of a service.
+pub(super) fn service(consul: &Consul, service: &str) -> Ask {
+    let rule = format!("service {service:?} {{ policy = \"read\" }}, and node_prefix \"\" {{ policy = \"read\" }}");
+    let ask = Ask::get(format!("/v1/health/service/{}", encoded(service)), format!("read {service:?}"), rule);
+    match &consul.http.agent.near {
+        Some(near) => ask.with("near", near.as_str()),
+        None => ask,
+    }
+}
+
+/// The same, answered by whom this client follows services from.
+pub(super) fn followed(consul: &Consul, ask: Ask) -> Ask {
+    match consul.http.agent.consistency {
+        Consistency::Stale => ask.with("stale", ""),
+        Consistency::Leader => ask,
+        Consistency::Consistent => ask.with("consistent", ""),
+    }
+}
+
+/// The same, answered by the leader: the first list after a break must not be older than the last one.
+pub(super) fn of_leader(consul: &Consul, ask: Ask) -> Ask {
+    match consul.http.agent.consistency {
+        Consistency::Consistent => ask.with("consistent", ""),
+        _ => ask,
+    }
+}
+
+/// Where an answer stands. An index of 0 would ask for everything at once, again and again.
+pub(super) fn position(answer: &Answer) -> Position {
+    Position { epoch: 0, index: answer.index.max(1) }
+}
+
+/// Fails for an answer that says nothing of the registry as it is.
+pub(super) fn believable(consul: &Consul, answer: &Answer) -> Result<()> {
+    let source = &consul.http.source;
+    if !answer.leader {
+        let why = format!("the servers of {source} have no leader, so what they say may be old");
+        return Err(Error::new(Code::Unavailable, why));
+    }
+    if answer.behind > BEHIND {
+        let why = format!("a server of {source} has not heard of its leader for {:?}", answer.behind);
+        return Err(Error::new(Code::Unavailable, why));
+    }
+    Ok(())
+}
+
+/// What an answer changes of what is known. Rights that hide everything are an error and not an empty list.
+pub(super) fn changes(consul: &Consul, name: &str, known: &mut Known, answer: &Answer) -> Result<Vec<Change>> {
+    let source = &consul.http.source;
+    let changes = known
+        .take(name, &answer.body, &consul.decoder)
+        .map_err(|why| Error::new(why.code(), format!("can't read {name:?} in {source}: {}", why.message())).with_cause(why))?;
+    if known.is_empty() && answer.filtered {
+        let why = format!(
+            "can't read {name:?} in {source}: what there is of it is hidden by rights: give the token a policy with service \
+             {name:?} {{ policy = \"read\" }} and node_prefix \"\" {{ policy = \"read\" }}"
+        );
+        return Err(Error::new(Code::PermissionDenied, why));
+    }
+    Ok(changes)
+}
+
+pub(super) async fn load(consul: &Consul, name: &str, since: Option<Position>) -> Result<Listing> {
+    let answer = consul.http.call(of_leader(consul, service(consul, name))).await?;
+    believable(consul, &answer)?;
+    let mut known = Known::default();
+    let changes = changes(consul, name, &mut known, &answer)?;
+    if known.is_empty() && since.is_some() {
+        return confirm(consul, name).await;
+    }
+    let position = position(&answer);
+    consul.remember(name, position, known);
+    Ok(listing(changes, position, true))
+}
+
+fn listing(changes: Vec<Change>, position: Position, proven: bool) -> Listing {
+    let record = |change| match change {
+        Change::Put(record) => Some(record),
+        Change::Delete { .. } => None,
+    };
+    Listing { records: changes.into_iter().filter_map(record).collect(), position, proven }
+}
+
+/// Reads a service anew that seems to be empty, from a leader that has made sure it is one.
+pub(super) async fn confirm(consul: &Consul, name: &str) -> Result<Listing> {
+    let answer = consul.http.call(service(consul, name).with("consistent", "")).await?;
+    believable(consul, &answer)?;
+    let mut known = Known::default();
+    let changes = changes(consul, name, &mut known, &answer)?;
+    // Somebody who hides what we may not read has to say so, or has nothing to hide.
+    let proven = known.is_empty() && (tells_what_it_hides(consul).await? || hides_nothing(consul).await?);
+    let position = position(&answer);
+    consul.remember(name, position, known);
+    Ok(listing(changes, position, proven))
+}
+
+/// Whether the agent says that rights hid something: from 1.11 on, which also brought a stream of metrics.
+async fn tells_what_it_hides(consul: &Consul) -> Result<bool> {
+    let mut ask = Ask::get("/v1/agent/metrics/stream", "ask what the agent can do", "");
+    ask.method = Method::HEAD;
+    match consul.http.found(ask).await? {
+        Ok(_) => Ok(true),
+        Err((_, status)) => Ok(status != StatusCode::NOT_FOUND),
+    }
+}
+
+/// Whether there are no rights at all.
+async fn hides_nothing(consul: &Consul) -> Result<bool> {
+    match consul.http.found(Ask::get("/v1/acl/token/self", "ask whether ACLs are on", "")).await? {
+        Ok(_) => Ok(false),
+        Err((error, _)) => Ok(error.message().contains("ACL support disabled")),
+    }
+}
