@@ -206,6 +206,13 @@ pub(crate) fn default_id(address: &str, port: u16) -> String {
     }
 }
 
+/// `host:port` or `[::1]:port`, taken apart as [`default_id`] puts it together. The host is whatever stands there.
+pub(crate) fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if plain.is_empty() { None } else { Some((plain, port.parse().ok()?)) }
+}
+
 /// A text in an error message: quoted, escaped, and not the two megabytes that somebody passed by mistake.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;

@@ -15,7 +15,7 @@ use super::{ENDING, value};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::health::Check;
-use crate::instance::quoted;
+use crate::instance::{host_and_port, quoted};
 use crate::registration::{Registration, State};
 
 /// Within this, the signal that came before is no second one.
@@ -29,12 +29,13 @@ and with a check `passing` or `critical`, then SERVICE/ID.
 A registry that is down is no failure: a line on stderr says so, and it is registered when the registry answers. \
 Exit codes: 0 withdrawn, 1 it could not be withdrawn (it goes with its TTL), 2 wrong usage or configuration.
 
-With the check `ttl` it counts as healthy while this command runs. `tcp` and `http` are asked from this machine, \
-every --check-interval.
+With the check `ttl` it counts as healthy while this command runs. `tcp`, `http` and `grpc` are asked from this \
+machine, every --check-interval.
 
 Examples:
   callsheet register billing --address 10.0.0.7 --port 5432 --check tcp
   callsheet register api --address 10.0.0.7 --port 80 --check http --check-target /health --check-interval 2s
+  callsheet register auth --address 10.0.0.7 --port 50051 --check grpc --check-target /auth.v1.Tokens
   callsheet register db --port 5432 --scheme postgres --tag primary --wait-for-port --drain 5s";
 
 /// Keep an instance registered that can't register itself
@@ -51,7 +52,8 @@ pub(super) struct Register {
     /// How its health is decided
     #[arg(long, value_enum, default_value_t)]
     check: Kind,
-    /// What the check asks. tcp: HOST:PORT, default ADDRESS:PORT. http: a path such as /health, or an http:// URL
+    /// What the check asks. tcp: HOST:PORT, default ADDRESS:PORT. http: a path such as /health, or an http:// URL.
+    /// grpc: /SERVICE, HOST:PORT or HOST:PORT/SERVICE, default the server at ADDRESS:PORT
     #[arg(long, value_name = "TARGET", required_if_eq("check", "http"))]
     check_target: Option<String>,
     /// Time between two checks. Default: 5s
@@ -60,6 +62,9 @@ pub(super) struct Register {
     /// Time that one check may take. Default: 2s
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     check_timeout: Option<Duration>,
+    /// Time that it may be critical before the registry removes it, at least 1m. Only Consul does
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    deregister_critical_after: Option<Duration>,
     /// Register only once the port accepts connections
     #[arg(long)]
     wait_for_port: bool,
@@ -77,6 +82,8 @@ enum Kind {
     Tcp,
     /// Healthy while a GET is answered with 200 to 299
     Http,
+    /// Healthy while the gRPC health service answers SERVING
+    Grpc,
 }
 
 impl Register {
@@ -121,21 +128,26 @@ impl Register {
         let mut check = match (self.check, self.check_target.as_deref()) {
             (Kind::Ttl, None) => Check::ttl(),
             (Kind::Ttl, Some(_)) => {
-                return Err(Error::invalid("--check-target is for --check tcp and --check http"));
+                return Err(Error::invalid("--check-target is for --check tcp, http and grpc"));
             }
             (Kind::Tcp, None) => Check::tcp(),
             (Kind::Tcp, Some(target)) => {
-                let (address, port) = host_and_port(target)?;
+                let (address, port) = tcp_target(target)?;
                 Check::tcp_target(address, port)
             }
             // The arguments require one.
             (Kind::Http, target) => Check::http(target.unwrap_or("/")),
+            (Kind::Grpc, None) => Check::grpc(),
+            (Kind::Grpc, Some(target)) => Check::grpc_target(target),
         };
         if let Some(interval) = self.check_interval {
             check = check.interval(interval);
         }
         if let Some(timeout) = self.check_timeout {
             check = check.timeout(timeout);
+        }
+        if let Some(after) = self.deregister_critical_after {
+            check = check.deregister_critical_after(after);
         }
         Ok(check)
     }
@@ -176,19 +188,13 @@ async fn again(signals: &mut Signals, first: Received) -> Received {
     }
 }
 
-/// `host:port`, `[::1]:port`.
-fn host_and_port(text: &str) -> Result<(String, u16)> {
-    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    match parts {
-        Some((host, port)) if !host.is_empty() => {
-            let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            Ok((plain.to_owned(), port))
-        }
-        _ => Err(Error::invalid(format!(
+fn tcp_target(text: &str) -> Result<(&str, u16)> {
+    host_and_port(text).ok_or_else(|| {
+        Error::invalid(format!(
             "{} is no target of a tcp check: write HOST:PORT, such as 10.0.0.7:5432",
             quoted(text)
-        ))),
-    }
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -197,10 +203,10 @@ mod tests {
 
     #[test]
     fn targets_of_a_tcp_check() {
-        assert_eq!(host_and_port("10.0.0.7:5432").unwrap(), ("10.0.0.7".into(), 5432));
-        assert_eq!(host_and_port("[::1]:80").unwrap(), ("::1".into(), 80));
-        for bad in ["", ":80", "host", "host:", "host:port", "host:65536", "host:-1"] {
-            assert!(host_and_port(bad).is_err(), "{bad}");
+        assert_eq!(tcp_target("10.0.0.7:5432").unwrap(), ("10.0.0.7", 5432));
+        assert_eq!(tcp_target("[::1]:80").unwrap(), ("::1", 80));
+        for bad in ["", ":80", "[]:80", "host", "host:", "host:port", "host:65536", "host:-1"] {
+            assert!(tcp_target(bad).is_err(), "{bad}");
         }
     }
 }

@@ -53,6 +53,9 @@ pub(super) struct Run {
     /// How its health is decided
     #[arg(long, value_enum, default_value_t)]
     check: HealthCheck,
+    /// Time that it may be critical before the registry removes it, at least 1m. Only Consul does
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    deregister_critical_after: Option<Duration>,
     /// Time between withdrawing and passing on SIGTERM or SIGINT, for calls under way. Default: $CALLSHEET_DRAIN,
     /// else 0
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
@@ -69,6 +72,8 @@ enum HealthCheck {
     Ttl,
     /// Healthy while the port accepts connections
     Tcp,
+    /// Healthy while the program's gRPC health service answers SERVING
+    Grpc,
 }
 
 impl Run {
@@ -134,10 +139,15 @@ impl Run {
 
     fn registration(&self) -> Registration {
         let registration = Registration::new(&self.service).port(self.port).wait_for_port(true).hold(true);
-        let registration = self.description.of(registration).check(match self.check {
+        let mut check = match self.check {
             HealthCheck::Ttl => Check::ttl(),
             HealthCheck::Tcp => Check::tcp(),
-        });
+            HealthCheck::Grpc => Check::grpc(),
+        };
+        if let Some(after) = self.deregister_critical_after {
+            check = check.deregister_critical_after(after);
+        }
+        let registration = self.description.of(registration).check(check);
         match self.drain {
             Some(drain) => registration.drain(drain),
             None => registration,

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::{Check, Kind, http};
-use crate::instance::Status;
+use super::{Check, Kind, grpc, http};
+use crate::instance::{Status, default_id};
 
 /// A program's signs of life for `heartbeat`. Beats never block and never fail.
 pub(crate) struct Beats(Mutex<Instant>);
@@ -35,7 +35,7 @@ pub(crate) type Verdict = Option<(Status, String)>;
 /// A check that this process runs. `watch::Sender` keeps the latest verdict only.
 pub(crate) struct Probe {
     pub(crate) check: Check,
-    /// Where `tcp` connects to.
+    /// Where the instance is, for targets that do not say.
     pub(crate) address: String,
     pub(crate) port: u16,
 }
@@ -46,7 +46,7 @@ impl Probe {
         match &self.check.kind {
             Kind::Ttl => verdicts.closed().await,
             Kind::Heartbeat => self.listen_for_beats(beats, verdicts).await,
-            Kind::Tcp { .. } | Kind::Http { .. } => {
+            Kind::Tcp { .. } | Kind::Http { .. } | Kind::Grpc { .. } => {
                 let mut ticks = interval(self.check.interval);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 loop {
@@ -66,6 +66,10 @@ impl Probe {
             Kind::Http { target } => {
                 (target.clone(), timeout(limit, http::get(target, &self.address, self.port)).await)
             }
+            Kind::Grpc { target } => (
+                target.clone().unwrap_or_else(|| default_id(&self.address, self.port)),
+                timeout(limit, grpc::ask(target.as_deref(), &self.address, self.port)).await,
+            ),
             kind => {
                 let own = (self.address.clone(), self.port);
                 let (address, port) = match kind {
@@ -74,7 +78,7 @@ impl Probe {
                 };
                 let connect = async {
                     let connected = connect(&address, port).await;
-                    connected.map_err(|error| format!("tcp {address}:{port}: {error}"))
+                    connected.map(drop).map_err(|error| format!("tcp {address}:{port}: {error}"))
                 };
                 (format!("{address}:{port}"), timeout(limit, connect).await)
             }
@@ -117,9 +121,9 @@ fn tell(verdicts: &watch::Sender<Verdict>, verdict: Verdict) {
 
 /// Connects once. A port of the ephemeral range where nobody listens may be given to the connecting socket itself, which
 /// then is connected to itself (RFC 9293, simultaneous open): that is nobody's answer.
-async fn connect(address: &str, port: u16) -> io::Result<()> {
+pub(super) async fn connect(address: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((address, port)).await?;
-    if is_itself(&stream) { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
+    if is_itself(&stream) { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(stream) }
 }
 
 fn is_itself(stream: &TcpStream) -> bool {
@@ -130,7 +134,7 @@ fn is_itself(stream: &TcpStream) -> bool {
 pub(crate) async fn accepts(address: &str, port: u16) -> bool {
     const LIMIT: Duration = Duration::from_secs(1);
     for address in [address, "127.0.0.1", "::1"] {
-        if let Ok(Ok(())) = timeout(LIMIT, connect(address, port)).await {
+        if let Ok(Ok(_)) = timeout(LIMIT, connect(address, port)).await {
             return true;
         }
     }

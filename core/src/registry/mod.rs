@@ -180,7 +180,7 @@ pub(crate) trait Registry: Send + Sync + 'static {
     async fn follow(&self, service: &str, from: Position) -> Result<Box<dyn Follow>>;
     /// Follows the names of all services.
     async fn follow_names(&self) -> Result<Box<dyn FollowNames>>;
-    /// Whether an agent runs `tcp` and `http` checks itself.
+    /// Whether an agent runs `tcp`, `http` and `grpc` checks itself.
     fn runs_checks(&self) -> bool {
         false
     }

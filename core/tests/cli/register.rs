@@ -119,6 +119,16 @@ fn an_http_check_asks_its_target() {
 }
 
 #[test]
+fn a_grpc_check_asks_its_target() {
+    let registry = Registry::new();
+    let target = format!("127.0.0.1:{}/billing", free_port());
+    let options = ["--check=grpc", "--check-target", &target, "--deregister-critical-after=1m"];
+    let mut running = register(&registry, 1, &options);
+    assert!(running.line().starts_with("registered "));
+    assert_eq!(running.line(), "critical billing/127.0.0.1:1\n");
+}
+
+#[test]
 fn nothing_is_registered_before_its_port_listens_if_asked_so() {
     let registry = Registry::new();
     let port = free_port();
@@ -208,7 +218,8 @@ fn mistakes_are_usage_before_anything_is_done() {
         &["--check=http"][..],
         &["--check=tcp", "--check-target=nonsense"],
         &["--check-target=/health"],
-        &["--check=grpc"],
+        &["--check=grpc", "--check-target=nonsense"],
+        &["--deregister-critical-after=59s"],
         &["--check=tcp", "--check-interval=1ms"],
         &["--weight=0"],
         &["--id=a/b"],
