@@ -10,7 +10,8 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature,
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    self, AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    self, AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
 };
 
 use crate::config::Tls;
@@ -21,8 +22,7 @@ pub(crate) fn client(tls: &Tls, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::config(format!("TLS can't be set up: {error}")))?
-        ;
+        .map_err(|error| Error::config(format!("TLS can't be set up: {error}")))?;
     let builder = match tls.unverified {
         false => builder.with_root_certificates(roots(tls.ca.as_deref())?),
         true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),

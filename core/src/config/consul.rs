@@ -89,8 +89,7 @@ pub(super) fn consul_url(
     if path.contains('@') {
         return Err(Error::config(format!("{source:?}: write a '/' in a user name or password as %2F")));
     }
-    let (who, host) =
-        authority.rsplit_once('@').map_or((None, authority), |(who, host)| (Some(who), host));
+    let (who, host) = authority.rsplit_once('@').map_or((None, authority), |(who, host)| (Some(who), host));
     if let Some(who) = who {
         let what = "the user name or password";
         let (name, password) = credentials(who);
@@ -132,10 +131,7 @@ fn named(host: &str, whence: &str) -> Result<Place> {
 }
 
 /// Where Consul's own tools would look.
-fn from_environment(
-    secure: bool,
-    environment: &impl Fn(&str) -> Option<String>,
-) -> Result<(bool, Place)> {
+fn from_environment(secure: bool, environment: &impl Fn(&str) -> Option<String>) -> Result<(bool, Place)> {
     const NAME: &str = "$CONSUL_HTTP_ADDR";
     let secure = secure || flag("CONSUL_HTTP_SSL", environment)?.unwrap_or(false);
     let Some(address) = environment("CONSUL_HTTP_ADDR") else {
@@ -146,7 +142,9 @@ fn from_environment(
         "unix" => Ok((secure, named(rest, NAME)?)),
         "https" => Ok((true, named(rest.trim_end_matches('/'), NAME)?)),
         "" | "http" => Ok((secure, named(rest.trim_end_matches('/'), NAME)?)),
-        _ => Err(Error::config(format!("{NAME} is {address:?}: write host:port, http://, https:// or unix://"))),
+        _ => Err(Error::config(format!(
+            "{NAME} is {address:?}: write host:port, http://, https:// or unix://"
+        ))),
     }
 }
 
@@ -211,7 +209,9 @@ impl Agent {
             (Some(_), Some(_)) => return Err(Error::config("token and token_file: give one of them")),
             (Some(token), None) if token.reveal().is_empty() => Token::None,
             (Some(token), None) if !token.reveal().bytes().all(|byte| byte.is_ascii_graphic()) => {
-                return Err(Error::config("token has characters that no token of Consul has: look at its end"));
+                return Err(Error::config(
+                    "token has characters that no token of Consul has: look at its end",
+                ));
             }
             (Some(token), None) => Token::Given(token.clone()),
             (None, Some(path)) => Token::File(PathBuf::from(path)),
@@ -225,9 +225,9 @@ impl Agent {
         }
         let name = |option: &str| match options.text(option) {
             None | Some("") => Ok(None),
-            Some(text) if text.len() > MAX_NAME || text.chars().any(char::is_control) => {
-                Err(Error::config(format!("{option} must have at most {MAX_NAME} bytes and no control characters")))
-            }
+            Some(text) if text.len() > MAX_NAME || text.chars().any(char::is_control) => Err(Error::config(
+                format!("{option} must have at most {MAX_NAME} bytes and no control characters"),
+            )),
             Some(text) => Ok(Some(text.to_owned())),
         };
         let consistency = match options.text("consistency") {
@@ -277,13 +277,22 @@ mod tests {
             ("consul://", "127.0.0.1:8500", None, "consul://127.0.0.1:8500"),
             ("consul:", "127.0.0.1:8500", None, "consul://127.0.0.1:8500"),
             ("consuls://u:p@h:8501/eu", "h:8501", Some("eu"), "consuls://***@h:8501/eu"),
-            ("consul://%2Frun%2Fconsul.sock/eu", "/run/consul.sock", Some("eu"), "consul://%2Frun%2Fconsul.sock/eu"),
+            (
+                "consul://%2Frun%2Fconsul.sock/eu",
+                "/run/consul.sock",
+                Some("eu"),
+                "consul://%2Frun%2Fconsul.sock/eu",
+            ),
             ("consul://h?datacenter=us", "h:8500", Some("us"), "consul://h:8500"),
         ] {
             let config = config(url, &[]).unwrap();
             assert_eq!(config.source(), source);
             let agent = config.agent.unwrap();
-            assert_eq!((agent.place.to_string().as_str(), agent.datacenter.as_deref()), (place, datacenter), "{url}");
+            assert_eq!(
+                (agent.place.to_string().as_str(), agent.datacenter.as_deref()),
+                (place, datacenter),
+                "{url}"
+            );
         }
     }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::instance::check_address;
 
+pub(crate) use consul::Agent;
 #[cfg(feature = "consul")]
 pub(crate) use consul::{Consistency, Place, Token};
-pub(crate) use consul::Agent;
 #[cfg(any(feature = "etcd", feature = "consul"))]
 pub(crate) use options::Secret;
 pub use options::{OptionValue, Options};

@@ -219,9 +219,9 @@ impl Tls {
         let meant = ["ca", "cert", "key", "server_name"].into_iter().find(|name| options.is_set(name));
         match meant {
             None => Ok(None),
-            Some(name) => Err(Error::config(format!(
-                "{name} is for TLS: write {scheme}s:// instead of {scheme}://"
-            ))),
+            Some(name) => {
+                Err(Error::config(format!("{name} is for TLS: write {scheme}s:// instead of {scheme}://")))
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use super::options::{OptionValue, Options, is_option, nearest};
 use super::consul::{Place, consul_url};
+use super::options::{OptionValue, Options, is_option, nearest};
 use super::remote::{Endpoint, etcd_url};
 use crate::error::{Error, Result};
 use crate::instance::check_service;

@@ -107,7 +107,10 @@ pub(crate) struct Publish {
     pub(crate) record: Arc<Record>,
     pub(crate) ttl: Duration,
     /// For registries whose agent runs checks; elsewhere the core runs it and publishes its result as the status.
-    #[cfg_attr(not(feature = "consul"), expect(dead_code, reason = "no registry of this build has an agent"))]
+    #[cfg_attr(
+        not(feature = "consul"),
+        expect(dead_code, reason = "no registry of this build has an agent")
+    )]
     pub(crate) check: Check,
     pub(crate) claim: Claim,
 }

@@ -106,7 +106,8 @@ pub(super) fn service(record: &Record, id: &str, check: &Check, ttl: Duration) -
 
 fn definition(record: &Record, id: &str, check: &Check, ttl: Duration) -> Definition {
     let instance = &record.instance;
-    let removal = check.deregister_critical_after.unwrap_or(if check.kind == Kind::Ttl { DEAD } else { UNWELL });
+    let removal =
+        check.deregister_critical_after.unwrap_or(if check.kind == Kind::Ttl { DEAD } else { UNWELL });
     let common = Definition {
         id: check_id(id),
         deregister_critical_service_after: Some(go(removal)),
@@ -123,15 +124,25 @@ fn definition(record: &Record, id: &str, check: &Check, ttl: Duration) -> Defini
             ..run
         },
         Kind::Tcp { target } => {
-            let target = target.as_ref().map_or_else(
-                || default_id(&instance.address, instance.port),
-                |(address, port)| default_id(address, *port),
-            );
+            let target =
+                target.as_ref().map_or_else(|| own(instance), |(address, port)| default_id(address, *port));
             Definition { name: "callsheet: tcp", tcp: Some(target), ..run }
         }
         Kind::Http { target } => {
-            let url = if target.starts_with('/') { format!("http://{}{target}", own(instance)) } else { target.clone() };
+            let url = if target.starts_with('/') {
+                format!("http://{}{target}", own(instance))
+            } else {
+                target.clone()
+            };
             Definition { name: "callsheet: http", http: Some(url), ..run }
+        }
+        Kind::Grpc { target } => {
+            let target = match target.as_deref() {
+                None => own(instance),
+                Some(service) if service.starts_with('/') => format!("{}{service}", own(instance)),
+                Some(target) => target.to_owned(),
+            };
+            Definition { name: "callsheet: grpc", grpc: Some(target), ..run }
         }
     }
 }
@@ -193,7 +204,14 @@ mod tests {
         assert_eq!(told(Check::ttl()), expected);
         let http = told(Check::http("/health").interval(Duration::from_millis(1500)));
         assert_eq!(http["Check"]["HTTP"], "http://10.0.0.1:80/health");
-        assert_eq!((&http["Check"]["Interval"], &http["Check"]["Timeout"]), (&json!("1500ms"), &json!("2000ms")));
+        assert_eq!(
+            (&http["Check"]["Interval"], &http["Check"]["Timeout"]),
+            (&json!("1500ms"), &json!("2000ms"))
+        );
+        assert_eq!(told(Check::grpc())["Check"]["GRPC"], "10.0.0.1:80");
+        assert_eq!(told(Check::grpc_target("/billing"))["Check"]["GRPC"], "10.0.0.1:80/billing");
+        let patient = Check::ttl().deregister_critical_after(Duration::from_secs(90));
+        assert_eq!(told(patient)["Check"]["DeregisterCriticalServiceAfter"], "90000ms");
         assert_eq!(told(Check::tcp_target("::1", 9))["Check"]["TCP"], "[::1]:9");
     }
 }

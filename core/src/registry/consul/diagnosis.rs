@@ -24,10 +24,12 @@ pub(super) async fn of(consul: &Consul) -> Vec<Finding> {
     if let Some(tls) = &http.agent.tls {
         if tls.unverified {
             let found = Finding::ok("certificates", "verification", "off, by $CONSUL_HTTP_SSL_VERIFY");
-            findings.push(found.wrong("anybody may pass for the agent: unset it, and give the authority as ca"));
+            findings
+                .push(found.wrong("anybody may pass for the agent: unset it, and give the authority as ca"));
         }
         let files = tls.clone();
-        findings.extend(tokio::task::spawn_blocking(move || certificate::own(&files)).await.unwrap_or_default());
+        findings
+            .extend(tokio::task::spawn_blocking(move || certificate::own(&files)).await.unwrap_or_default());
         let answer = http.call(Ask::get("/v1/status/leader", "look at its certificate", "")).await;
         if let Some(presented) = answer.ok().and_then(|answer| answer.presented) {
             let chain = [CertificateDer::from(presented)];
@@ -39,8 +41,10 @@ pub(super) async fn of(consul: &Consul) -> Vec<Finding> {
 
 async fn json(http: &Http, path: &str, what: &str, rule: &str) -> Result<Value> {
     let answer = http.call(Ask::get(path, what, rule)).await?;
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| Error::new(crate::error::Code::Protocol, format!("can't {what}: no JSON was answered")).with_cause(error))
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        Error::new(crate::error::Code::Protocol, format!("can't {what}: no JSON was answered"))
+            .with_cause(error)
+    })
 }
 
 async fn agent(http: &Http) -> Vec<Finding> {
@@ -102,13 +106,15 @@ async fn servers(http: &Http) -> Vec<Finding> {
             let found = Finding::ok("servers", "count", peers.len().to_string());
             match peers.len() {
                 1 => found.note("one server alone is down whenever it restarts: run three or five"),
-                count if count % 2 == 0 => {
-                    found.note("an even number of servers survives no more failures than one less: run three or five")
-                }
+                count if count % 2 == 0 => found.note(
+                    "an even number of servers survives no more failures than one less: run three or five",
+                ),
                 _ => found,
             }
         }
-        None => Finding::ok("servers", "count", "not known").note("look with `consul operator raft list-peers`"),
+        None => {
+            Finding::ok("servers", "count", "not known").note("look with `consul operator raft list-peers`")
+        }
     };
     vec![leader, peers]
 }
@@ -138,15 +144,17 @@ async fn rights(http: &Http) -> Vec<Finding> {
         ("read nodes", "node_prefix \"\" { policy = \"read\" }"),
         ("register", "service_prefix \"\" { policy = \"write\" }, or the same for each service"),
     ];
-    let found = |(name, rule): (&'static str, &str), allowed: Option<&Value>| {
-        match allowed.and_then(|allowed| allowed["Allow"].as_bool()) {
-            Some(true) => Finding::ok("rights", name, "allowed"),
-            Some(false) => {
-                let found = Finding::ok("rights", name, "not allowed for every service");
-                found.note(format!("give the token a policy with {rule}, unless it has one for the services that it needs"))
-            }
-            None => Finding::ok("rights", name, "not known").note("look with `consul acl token read -self`"),
+    let found = |(name, rule): (&'static str, &str), allowed: Option<&Value>| match allowed
+        .and_then(|allowed| allowed["Allow"].as_bool())
+    {
+        Some(true) => Finding::ok("rights", name, "allowed"),
+        Some(false) => {
+            let found = Finding::ok("rights", name, "not allowed for every service");
+            found.note(format!(
+                "give the token a policy with {rule}, unless it has one for the services that it needs"
+            ))
         }
+        None => Finding::ok("rights", name, "not known").note("look with `consul acl token read -self`"),
     };
     rules.into_iter().enumerate().map(|(at, rule)| found(rule, allowed.get(at))).collect()
 }

@@ -105,11 +105,13 @@ pub(super) fn aggregated<'a>(checks: impl IntoIterator<Item = &'a CheckState<'a>
 
 /// The instance in an entry of `service`.
 pub(super) fn decode(service: &str, raw: &str) -> Result<Read> {
-    let undecodable =
-        |why: &dyn std::fmt::Display| Error::new(Code::Protocol, format!("an entry of {service} is no instance: {why}"));
+    let undecodable = |why: &dyn std::fmt::Display| {
+        Error::new(Code::Protocol, format!("an entry of {service} is no instance: {why}"))
+    };
     let entry: Entry<'_> = serde_json::from_str(raw).map_err(|error| undecodable(&error))?;
     let Entry { node, service: found, checks } = entry;
-    let whose = |why: &dyn std::fmt::Display| undecodable(&format!("{} on node {}: {why}", found.id, node.node));
+    let whose =
+        |why: &dyn std::fmt::Display| undecodable(&format!("{} on node {}: {why}", found.id, node.node));
     let address = if found.address.is_empty() { &node.address } else { &found.address };
     if address.is_empty() {
         return Err(whose(&"it has no address"));
@@ -144,9 +146,13 @@ mod tests {
     fn what_other_tools_registered_is_an_instance() {
         let service = r#"{"ID":"web1","Service":"web","Tags":["a","\u00fc"],"Address":"","Meta":{"team":"x"},"Port":80,
             "Weights":{"Passing":7,"Warning":1},"Proxy":{"Mode":""},"CreateIndex":1}"#;
-        let read = decode("web", &entry(service, r#"[{"CheckID":"serfHealth","Status":"passing"}]"#)).unwrap();
+        let read =
+            decode("web", &entry(service, r#"[{"CheckID":"serfHealth","Status":"passing"}]"#)).unwrap();
         let Record { instance, owner, .. } = read.record;
-        assert_eq!((instance.id.as_str(), instance.address.as_str(), instance.port), ("web1", "10.0.0.9", 80));
+        assert_eq!(
+            (instance.id.as_str(), instance.address.as_str(), instance.port),
+            ("web1", "10.0.0.9", 80)
+        );
         assert_eq!((instance.weight, instance.tags, owner), (7, vec!["a".into(), "ü".into()], None));
         assert_eq!((instance.metadata["team"].as_str(), read.node.as_str()), ("x", "n1"));
         let bare = decode("web", &entry(r#"{"ID":"w","Port":1,"Tags":null,"Meta":null}"#, "null")).unwrap();
@@ -169,7 +175,10 @@ mod tests {
             (r#"[{"Status":"passing"},{"Status":"warning"}]"#, Status::Warning),
             (r#"[{"Status":"critical"},{"Status":"warning"}]"#, Status::Critical),
             (r#"[{"Status":"odd"}]"#, Status::Critical),
-            (r#"[{"Status":"critical"},{"CheckID":"_node_maintenance","Status":"critical"}]"#, Status::Draining),
+            (
+                r#"[{"Status":"critical"},{"CheckID":"_node_maintenance","Status":"critical"}]"#,
+                Status::Draining,
+            ),
             (r#"[{"CheckID":"_service_maintenance:w","Status":"critical"}]"#, Status::Draining),
         ] {
             let read = decode("web", &entry(r#"{"ID":"w","Port":1}"#, checks)).unwrap();

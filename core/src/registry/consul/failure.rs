@@ -50,8 +50,10 @@ impl Asked<'_> {
         // These come with a status of 403 or of 500, by version and by who found out.
         if has("ACL not found") {
             let why = match self.token {
-                true => "Consul does not know the token: it was deleted, has expired, or is of another cluster; give \
-                         another one as token or token_file",
+                true => {
+                    "Consul does not know the token: it was deleted, has expired, or is of another cluster; give \
+                         another one as token or token_file"
+                }
                 false => "Consul does not know the agent's own token: look at acl.tokens of the agent",
             };
             return (Code::Unauthenticated, why.into());
@@ -64,8 +66,11 @@ impl Asked<'_> {
                 ),
                 false => (
                     Code::Unauthenticated,
-                    format!("no token was given, and it is not allowed without: give token or token_file, with a \
-                             policy that has {}", self.rule),
+                    format!(
+                        "no token was given, and it is not allowed without: give token or token_file, with a \
+                             policy that has {}",
+                        self.rule
+                    ),
                 ),
             };
         }
@@ -111,12 +116,14 @@ impl Asked<'_> {
         let text = root.to_string();
         let io = root.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
         let (code, why) = match io {
-            Some(std::io::ErrorKind::ConnectionRefused) => {
-                (Code::Unavailable, "nothing listens there: check that the agent runs, and its addresses.http")
-            }
-            Some(std::io::ErrorKind::NotFound) => {
-                (Code::Unavailable, "there is no such socket: check that the agent runs, and its addresses.http")
-            }
+            Some(std::io::ErrorKind::ConnectionRefused) => (
+                Code::Unavailable,
+                "nothing listens there: check that the agent runs, and its addresses.http",
+            ),
+            Some(std::io::ErrorKind::NotFound) => (
+                Code::Unavailable,
+                "there is no such socket: check that the agent runs, and its addresses.http",
+            ),
             Some(std::io::ErrorKind::PermissionDenied) => {
                 (Code::Unavailable, "this user may not use the agent's socket: look at its unix_sockets")
             }
@@ -143,7 +150,9 @@ impl Asked<'_> {
 }
 
 /// What a chain of errors began with.
-pub(super) fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+pub(super) fn root<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
     let mut root = error;
     while let Some(cause) = root.source() {
         root = cause;
@@ -197,7 +206,10 @@ mod tests {
         ] {
             let (got, message) = told(token, status, text);
             assert_eq!(got, code, "{message}");
-            assert!(message.contains(words) && message.contains("can't read \"billing\" in consul://h:8500: "), "{message}");
+            assert!(
+                message.contains(words) && message.contains("can't read \"billing\" in consul://h:8500: "),
+                "{message}"
+            );
         }
     }
 

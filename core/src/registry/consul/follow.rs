@@ -50,9 +50,9 @@ impl Waiting {
 
     /// The next news. Cancel-safe: the query goes on.
     async fn next(&mut self, ask: impl Fn(&Consul) -> Ask) -> Result<News> {
-        let query = self.query.get_or_insert_with(|| {
-            Box::pin(query(self.consul.clone(), ask(&self.consul), self.index))
-        });
+        let query = self
+            .query
+            .get_or_insert_with(|| Box::pin(query(self.consul.clone(), ask(&self.consul), self.index)));
         loop {
             tokio::select! {
                 answer = query.as_mut() => {
@@ -218,4 +218,3 @@ impl FollowNames for ConsulNames {
         }
     }
 }
-

@@ -194,14 +194,19 @@ impl Http {
         match self.within(limit, self.ask(&ask, Pool::Waiting)).await {
             Some(answer) => answer?.map_err(|(error, _)| error),
             None => {
-                let why = format!("no answer within {limit:?} to a query that waits for {wait:?}: the agent hangs");
+                let why =
+                    format!("no answer within {limit:?} to a query that waits for {wait:?}: the agent hangs");
                 Err(self.asked(&ask).error(Error::new(Code::Timeout, why)))
             }
         }
     }
 
     /// `None` if it took too long. Fails when the client is closed meanwhile.
-    async fn within<T>(&self, limit: Duration, request: impl Future<Output = Result<T>>) -> Option<Result<T>> {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        request: impl Future<Output = Result<T>>,
+    ) -> Option<Result<T>> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             _ = closed.wait_for(|closed| *closed) => Some(Err(Error::closed("client"))),
@@ -250,7 +255,9 @@ impl Http {
                 url.push_str(&encoded(value));
             }
         }
-        let mut request = client.request(ask.method.clone(), url).headers(self.headers(fresh).await.map_err(|why| asked.error(why))?);
+        let mut request = client
+            .request(ask.method.clone(), url)
+            .headers(self.headers(fresh).await.map_err(|why| asked.error(why))?);
         if let Some(body) = &ask.body {
             request = request.body(body.clone());
         }
@@ -342,7 +349,9 @@ impl Http {
         let made = tokio::task::spawn_blocking(move || {
             (changed(&paths) != files).then(|| Pools::new(&agent)).transpose()
         });
-        let made = made.await.map_err(|error| Error::new(Code::Internal, "reading the files of TLS").with_cause(error))??;
+        let made = made
+            .await
+            .map_err(|error| Error::new(Code::Internal, "reading the files of TLS").with_cause(error))??;
         match made {
             None => Ok(pools),
             Some(made) => {

@@ -33,7 +33,8 @@ impl Known {
     /// What a list changes.
     pub(super) fn take(&mut self, service: &str, body: &[u8], decoder: &Decoder) -> Result<Vec<Change>> {
         let raw: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-            let why = "what answers is no agent of Consul, or one of another version: this is no list of instances";
+            let why =
+                "what answers is no agent of Consul, or one of another version: this is no list of instances";
             Error::new(Code::Protocol, why).with_cause(error)
         })?;
         let mut entries = HashMap::with_capacity(raw.len());
@@ -85,7 +86,10 @@ impl Known {
     /// Each entry with an id that no other has: two agents may have one under the same id, which then tells its node too.
     fn named<'a>(&self, list: &[(u64, &'a str)]) -> Vec<(String, u64, &'a str)> {
         let mut counts = HashMap::<&str, usize>::new();
-        let places = || list.iter().filter_map(|(digest, text)| Some((self.entries.get(digest)?.as_ref()?, *digest, *text)));
+        let places = || {
+            list.iter()
+                .filter_map(|(digest, text)| Some((self.entries.get(digest)?.as_ref()?, *digest, *text)))
+        };
         for (place, ..) in places() {
             *counts.entry(&place.id).or_default() += 1;
         }
@@ -112,7 +116,9 @@ mod tests {
 
     fn body(entries: &[(&str, &str, u16)]) -> Vec<u8> {
         let entry = |(node, id, port): &(&str, &str, u16)| {
-            format!(r#"{{"Node":{{"Node":"{node}","Address":"a"}},"Service":{{"ID":"{id}","Port":{port}}},"Checks":[]}}"#)
+            format!(
+                r#"{{"Node":{{"Node":"{node}","Address":"a"}},"Service":{{"ID":"{id}","Port":{port}}},"Checks":[]}}"#
+            )
         };
         format!("[{}]", entries.iter().map(entry).collect::<Vec<_>>().join(",")).into_bytes()
     }

@@ -40,11 +40,9 @@ pub(super) fn write(record: &Record) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
     let Record { instance, owner, .. } = record;
     let mut meta: BTreeMap<Cow<'_, str>, Cow<'_, str>> =
         instance.metadata.iter().map(|(key, value)| (written(key), value.as_str().into())).collect();
-    for (key, value, default) in [
-        (SCHEME, &instance.scheme, "http"),
-        (ZONE, &instance.zone, ""),
-        (VERSION, &instance.version, ""),
-    ] {
+    for (key, value, default) in
+        [(SCHEME, &instance.scheme, "http"), (ZONE, &instance.zone, ""), (VERSION, &instance.version, "")]
+    {
         if value != default {
             meta.insert(key.into(), value.as_str().into());
         }

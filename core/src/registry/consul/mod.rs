@@ -190,8 +190,13 @@ async fn agents_own(http: &Http) -> Result<Option<String>> {
     struct Member {
         addr: std::net::IpAddr,
     }
-    let answer = http.call(Ask::get("/v1/agent/self", "ask the agent for its address", "agent_prefix \"\" { policy = \"read\" }"));
+    let answer = http.call(Ask::get(
+        "/v1/agent/self",
+        "ask the agent for its address",
+        "agent_prefix \"\" { policy = \"read\" }",
+    ));
     let own: Option<Own> = serde_json::from_slice(&answer.await?.body).ok();
-    let address = own.map(|own| own.member.addr).filter(|address| !address.is_loopback() && !address.is_unspecified());
+    let address =
+        own.map(|own| own.member.addr).filter(|address| !address.is_loopback() && !address.is_unspecified());
     Ok(address.map(|address| address.to_string()))
 }

@@ -81,7 +81,8 @@ async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found
     let ask = Ask::get(format!("/v1/agent/service/{}", encoded(id)), what.clone(), read_rule(name));
     let Some(answer) = consul.http.find(ask).await? else { return Ok(None) };
     let unreadable = |error| {
-        Error::new(Code::Protocol, format!("can't {what} in {}: no service was answered", consul.http.source)).with_cause(error)
+        Error::new(Code::Protocol, format!("can't {what} in {}: no service was answered", consul.http.source))
+            .with_cause(error)
     };
     let service: Service<'_> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
     // An id with a quote in it is one in JSON's way of writing.
@@ -118,13 +119,14 @@ async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<
         meta: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
     }
     let filter = format!("Service.ID == {}", serde_json::to_string(id).unwrap_or_default());
-    let ask = super::read::service(consul, &record.instance.service).with("filter", filter).with("passing", "");
+    let ask =
+        super::read::service(consul, &record.instance.service).with("filter", filter).with("passing", "");
     // An agent that is cut off from its servers takes registrations nevertheless.
     let Ok(answer) = consul.http.call(ask).await else { return Ok(None) };
     let entries: Vec<Entry<'_>> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let mut owners = entries
-        .iter()
-        .filter_map(|entry| meta::owner(entry.service.meta.iter().flatten().map(|(key, value)| (&**key, &**value))));
+    let mut owners = entries.iter().filter_map(|entry| {
+        meta::owner(entry.service.meta.iter().flatten().map(|(key, value)| (&**key, &**value)))
+    });
     Ok(owners.find(|owner| Some(owner) != record.owner.as_ref()))
 }
 
@@ -165,16 +167,21 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
     let place = Place { consul: consul.clone(), id, check, ttl };
     place.register(&record).await?;
     let checks = place.renewed_checks(&record, by_hand);
-    let renewed = Arc::new(Renewed {
-        http: consul.http.clone(),
-        ttl,
-        told: Mutex::new((checks, record.clone())),
-    });
+    let renewed =
+        Arc::new(Renewed { http: consul.http.clone(), ttl, told: Mutex::new((checks, record.clone())) });
     let owner = record.owner.clone();
     let listed = consul.roll.add(&place.id, &record.instance.service, owner, ttl);
     let (over, receiver) = watch::channel(None);
-    let mut publication =
-        ConsulPublication { place, record, renewed, listed, over: receiver, drained, by_hand, tasks: JoinSet::new() };
+    let mut publication = ConsulPublication {
+        place,
+        record,
+        renewed,
+        listed,
+        over: receiver,
+        drained,
+        by_hand,
+        tasks: JoinSet::new(),
+    };
     publication.tell_status().await?;
     let (renewed, phase) = (publication.renewed.clone(), consul.phase());
     publication.tasks.spawn(async move { renewed.run(phase, &over).await });
@@ -275,7 +282,8 @@ impl ConsulPublication {
             let wanted = is_by_hand(&record);
             if wanted && !self.by_hand {
                 let body = definition::by_hand(&record, &place.id, place.ttl);
-                http.call(place.ask(&record, "/v1/agent/check/register", "set the status of").body(body)).await?;
+                http.call(place.ask(&record, "/v1/agent/check/register", "set the status of").body(body))
+                    .await?;
                 self.by_hand = true;
             }
             if !wanted && self.by_hand {
@@ -292,7 +300,8 @@ impl ConsulPublication {
         if wanted != self.drained {
             let path = format!("/v1/agent/service/maintenance/{}", encoded(&place.id));
             let ask = place.ask(&record, &path, "drain").with("enable", wanted.to_string());
-            let reason = format!("{REASON}{}", if record.note.is_empty() { "draining" } else { &record.note });
+            let reason =
+                format!("{REASON}{}", if record.note.is_empty() { "draining" } else { &record.note });
             http.call(ask.with("reason", reason)).await?;
             self.drained = wanted;
         }
@@ -302,7 +311,10 @@ impl ConsulPublication {
     fn lost_to(&self, why: &str) -> Error {
         let instance = &self.record.instance;
         let source = &self.place.consul.http.source;
-        Error::new(Code::Unavailable, format!("the agent of {source} lost {}/{}: {why}", instance.service, instance.id))
+        Error::new(
+            Code::Unavailable,
+            format!("the agent of {source} lost {}/{}: {why}", instance.service, instance.id),
+        )
     }
 
     /// What the roll found means.
@@ -320,8 +332,11 @@ impl ConsulPublication {
     async fn taker(&self) -> Loss {
         let Place { consul, id, ttl, .. } = &self.place;
         match look(consul, &self.record, id).await {
-            Ok(Some(found)) if !found.is_free(&self.record) && found.service == self.record.instance.service => {
-                let holder = holder(consul, self.record.clone(), id.clone(), found.owner, found.version, *ttl);
+            Ok(Some(found))
+                if !found.is_free(&self.record) && found.service == self.record.instance.service =>
+            {
+                let holder =
+                    holder(consul, self.record.clone(), id.clone(), found.owner, found.version, *ttl);
                 Loss::Taken(holder)
             }
             _ => Loss::Gone(self.lost_to("somebody registered something else under its id")),

@@ -88,11 +88,16 @@ async fn once(http: &Http) -> Result<()> {
     let asked = http.call(Ask::get("/v1/health/service/-", "reach its leader", ""));
     match timeout(LATE, asked).await {
         Ok(Ok(answer)) if answer.leader => Ok(()),
-        Ok(Ok(_)) => Err(Error::new(Code::Unavailable, format!("the servers of {} have no leader", http.source))),
+        Ok(Ok(_)) => {
+            Err(Error::new(Code::Unavailable, format!("the servers of {} have no leader", http.source)))
+        }
         Ok(Err(error)) if error.refused() => Ok(()),
         Ok(Err(error)) => Err(error),
         Err(_) => {
-            let why = format!("{} gave no answer within {LATE:?}: it hangs, or does not reach its servers", http.source);
+            let why = format!(
+                "{} gave no answer within {LATE:?}: it hangs, or does not reach its servers",
+                http.source
+            );
             Err(Error::new(Code::Timeout, why))
         }
     }

@@ -17,7 +17,8 @@ const BEHIND: Duration = Duration::from_secs(10);
 
 /// What is asked of a service.
 pub(super) fn service(consul: &Consul, service: &str) -> Ask {
-    let rule = format!("service {service:?} {{ policy = \"read\" }}, and node_prefix \"\" {{ policy = \"read\" }}");
+    let rule =
+        format!("service {service:?} {{ policy = \"read\" }}, and node_prefix \"\" {{ policy = \"read\" }}");
     let ask = Ask::get(format!("/v1/health/service/{}", encoded(service)), format!("read {service:?}"), rule);
     match &consul.http.agent.near {
         Some(near) => ask.with("near", near.as_str()),
@@ -62,11 +63,16 @@ pub(super) fn believable(consul: &Consul, answer: &Answer) -> Result<()> {
 }
 
 /// What an answer changes of what is known. Rights that hide everything are an error and not an empty list.
-pub(super) fn changes(consul: &Consul, name: &str, known: &mut Known, answer: &Answer) -> Result<Vec<Change>> {
+pub(super) fn changes(
+    consul: &Consul,
+    name: &str,
+    known: &mut Known,
+    answer: &Answer,
+) -> Result<Vec<Change>> {
     let source = &consul.http.source;
-    let changes = known
-        .take(name, &answer.body, &consul.decoder)
-        .map_err(|why| Error::new(why.code(), format!("can't read {name:?} in {source}: {}", why.message())).with_cause(why))?;
+    let changes = known.take(name, &answer.body, &consul.decoder).map_err(|why| {
+        Error::new(why.code(), format!("can't read {name:?} in {source}: {}", why.message())).with_cause(why)
+    })?;
     if known.is_empty() && answer.filtered {
         let why = format!(
             "can't read {name:?} in {source}: what there is of it is hidden by rights: give the token a policy with service \

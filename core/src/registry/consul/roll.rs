@@ -81,7 +81,13 @@ impl Roll {
     }
 
     /// Puts an instance on the roll that was just registered.
-    pub(super) fn add(self: &Arc<Self>, id: &str, service: &str, owner: Option<Owner>, ttl: Duration) -> Listed {
+    pub(super) fn add(
+        self: &Arc<Self>,
+        id: &str,
+        service: &str,
+        owner: Option<Owner>,
+        ttl: Duration,
+    ) -> Listed {
         let mut lines = self.lines();
         lines.added += 1;
         let (absent, receiver) = watch::channel(None);
@@ -115,7 +121,9 @@ impl Roll {
             line.seen = now;
             let absence = match found.get(id) {
                 None => Some(Absence::Forgotten),
-                Some((service, owner)) if *service != line.service || *owner != line.owner => Some(Absence::Replaced),
+                Some((service, owner)) if *service != line.service || *owner != line.owner => {
+                    Some(Absence::Replaced)
+                }
                 Some(_) => None,
             };
             if let Some(absence) = absence {
@@ -148,7 +156,9 @@ async fn call(roll: Arc<Roll>) {
             }
         };
         let pause = (last + period).saturating_duration_since(Instant::now());
-        if timeout(pause, roll.changed.notified()).await.is_ok() && last.elapsed() < roll.period().unwrap_or_default() {
+        if timeout(pause, roll.changed.notified()).await.is_ok()
+            && last.elapsed() < roll.period().unwrap_or_default()
+        {
             continue;
         }
         last = Instant::now();
