@@ -125,7 +125,8 @@ impl Check {
     }
 
     /// Time that the instance may be critical before the registry removes it, at least a minute. Only Consul acts on
-    /// it; the other registries remove what is not renewed within its TTL, and nothing else. Default: it stays.
+    /// it; the other registries remove what is not renewed within its TTL, and nothing else.
+    /// Default: 1 minute with [`Check::ttl`], whose process is dead by then, else 10 minutes.
     #[must_use]
     pub fn deregister_critical_after(mut self, after: Duration) -> Self {
         self.deregister_critical_after = Some(after);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Consul;
 use super::http::{Answer, Ask};
@@ -22,6 +22,9 @@ const ALIVE: u64 = 3;
 /// Between two tries of the names after one that failed at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Before the next query after an answer without a change: the index of a service that is not there moves with others'.
+const CALM: Duration = Duration::from_millis(100);
+
 /// A query under way.
 type Query = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
 
@@ -32,6 +35,8 @@ struct Waiting {
     index: u64,
     query: Option<Query>,
     alive: u64,
+    /// The last answer changed nothing.
+    calm: bool,
 }
 
 /// What came of waiting.
@@ -45,14 +50,14 @@ enum News {
 impl Waiting {
     fn new(consul: Arc<Consul>, index: u64) -> Self {
         let listener = consul.pulse.listen();
-        Waiting { consul, listener, index, query: None, alive: 0 }
+        Waiting { consul, listener, index, query: None, alive: 0, calm: false }
     }
 
     /// The next news. Cancel-safe: the query goes on.
     async fn next(&mut self, ask: impl Fn(&Consul) -> Ask) -> Result<News> {
-        let query = self
-            .query
-            .get_or_insert_with(|| Box::pin(query(self.consul.clone(), ask(&self.consul), self.index)));
+        let query = self.query.get_or_insert_with(|| {
+            Box::pin(query(self.consul.clone(), ask(&self.consul), self.index, self.calm))
+        });
         loop {
             tokio::select! {
                 answer = query.as_mut() => {
@@ -81,7 +86,10 @@ impl Waiting {
     }
 }
 
-async fn query(consul: Arc<Consul>, ask: Ask, index: u64) -> Result<Answer> {
+async fn query(consul: Arc<Consul>, ask: Ask, index: u64, calm: bool) -> Result<Answer> {
+    if calm {
+        sleep(CALM).await;
+    }
     match consul.turns.next(consul.unsettled()).await {
         Some(turn) => {
             let wait = format!("{}ms", turn.wait.as_millis());
@@ -125,6 +133,7 @@ impl ConsulFollow {
             self.known = consul.recall(&service, listing.position);
             return Ok(Update::List(listing));
         }
+        self.waiting.calm = changes.is_empty();
         if changes.is_empty() {
             return Ok(Update::Alive);
         }
@@ -211,7 +220,11 @@ impl FollowNames for ConsulNames {
             let answer = self.answer().await.inspect_err(|_| self.consul.broke())?;
             let Some(answer) = answer else { continue };
             let names = self.names(&answer)?;
-            if self.told.as_ref() != Some(&names) {
+            let calm = self.told.as_ref() == Some(&names);
+            if let Some(waiting) = &mut self.waiting {
+                waiting.calm = calm;
+            }
+            if !calm {
                 self.told = Some(names.clone());
                 return Ok(names);
             }

@@ -74,7 +74,7 @@ impl Ask {
 /// A whole answer of status 200.
 pub(super) struct Answer {
     pub(super) index: u64,
-    /// Whether the servers have a leader, as far as the one that answered knows.
+    /// Whether the servers have a leader, as far as the one that answered knows or nothing is said of it.
     pub(super) leader: bool,
     /// How long ago it heard of that leader.
     pub(super) behind: Duration,
@@ -298,7 +298,9 @@ impl Http {
         let status = response.status();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let index = header("x-consul-index").and_then(|text| text.parse().ok()).unwrap_or(0);
-        let leader = header("x-consul-knownleader") == Some("true");
+        // What a stream of the servers' gave the agent before (from 1.10) says nothing of the leader.
+        let streamed = header("x-consul-query-backend") == Some("streaming");
+        let leader = streamed || header("x-consul-knownleader") == Some("true");
         let behind = header("x-consul-lastcontact").and_then(|text| text.parse().ok()).unwrap_or(0);
         let filtered = header("x-consul-results-filtered-by-acls") == Some("true");
         let tls = response.extensions().get::<reqwest::tls::TlsInfo>();
