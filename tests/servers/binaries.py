@@ -18,6 +18,10 @@ def etcdctl() -> Path:
     return _binary("etcdctl")
 
 
+def consul(version: Version = "new") -> Path:
+    return _binary("consul" if version == "new" else "old/consul")
+
+
 def toxiproxy() -> Path:
     return _binary("toxiproxy-server")
 

@@ -37,4 +37,5 @@ build etcd go.etcd.io/etcd/etcdctl/v3 etcdctl
 # 3.4, the oldest that we support. Built in 20 s like the others: PyPI's wheel is 3.5, and Debian's package is Debian's.
 build etcd-old go.etcd.io/etcd old/etcd
 build toxiproxy github.com/Shopify/toxiproxy/v2/cmd/server toxiproxy-server github.com/Shopify/toxiproxy/v2.Version=2.12.0
-# Consul, when its registry is written: modules/consul, and one line here for the binary `consul`.
+build consul github.com/hashicorp/consul consul
+build consul-old github.com/hashicorp/consul old/consul

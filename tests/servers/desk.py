@@ -8,33 +8,32 @@ import json
 import shutil
 import sys
 import tempfile
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
+from . import desk_consul, desk_etcd
 from .cluster import Cluster
-from .etcd import Options
+from .consul import Consul
 from .warden import warden
 
-if TYPE_CHECKING:
-    from .store import Entry
-
-OPTIONS = ("version", "auth_token", "auth_token_ttl", "quota", "max_request_bytes", "flags")
+LIFE = {"start", "stop", "kill", "pause", "resume", "restart", "wait_healthy"}
+FAULTS = {"disable", "enable", "cut", "heal", "latency", "blackhole", "reset", "bandwidth", "slice"}
+STARTS: dict[str, Callable[..., Any]] = {"etcd": desk_etcd.start, "consul": desk_consul.start}
 
 
 class Desk:
-    """Clusters by name, `etcd1` and so on."""
+    """What was started, by name: `etcd1`, `consul2` and so on."""
 
     def __init__(self) -> None:
-        self._clusters: dict[str, Cluster] = {}
+        self._running: dict[str, Cluster | Consul] = {}
         self._started = 0
         self._folder = Path(tempfile.mkdtemp(prefix="callsheet-desk-"))
         warden.guard(self._folder)
 
     def close(self) -> None:
-        for cluster in self._clusters.values():
-            cluster.close()
+        for started in self._running.values():
+            started.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         warden.release(self._folder)
 
@@ -43,209 +42,55 @@ class Desk:
         if verb == "start" and "name" not in request:
             return self._new(**request)
         name = request.pop("name")
-        cluster = self._clusters[name]
+        started = self._running[name]
         if verb == "close":
-            self._clusters.pop(name).close()
+            self._running.pop(name).close()
             return {}
         if verb in LIFE:
-            return self._life(cluster, verb, **request)
+            return _life(started, verb, **request)
         if verb in FAULTS:
-            return self._fault(cluster, verb, **request)
-        if verb in VERBS:
-            return VERBS[verb](cluster, **request)
+            return _fault(started, verb, **request)
+        verbs: dict[str, Callable[..., dict[str, Any]]]
+        verbs = desk_etcd.VERBS if isinstance(started, Cluster) else desk_consul.VERBS
+        if verb in verbs:
+            return verbs[verb](started, **request)
         raise ValueError(f"nobody knows what {verb!r} is; README.md has the table")
 
-    def _new(
-        self,
-        kind: str = "etcd",
-        nodes: int = 1,
-        users: bool = False,
-        proxied: bool = False,
-        tls: bool = False,
-        client_certificates: bool = False,
-        **options: Any,
-    ) -> dict[str, Any]:
-        if kind != "etcd":
+    def _new(self, kind: str = "etcd", **how: Any) -> dict[str, Any]:
+        if kind not in STARTS:
             raise ValueError(f"no server of the kind {kind!r}")
-        if unknown := set(options) - set(OPTIONS):
-            raise ValueError(f"no option {', '.join(sorted(unknown))}")
         self._started += 1
         name = f"{kind}{self._started}"
-        certificates = None
-        if tls or client_certificates:
-            # Not at the top: it needs a package that plain etcd does without.
-            from .certificates import Certificates
-
-            certificates = Certificates(self._folder / name)
-        given = Options(certificates=certificates, client_certificates=client_certificates, **options)
-        self._clusters[name] = Cluster(nodes, options=given, users=users, proxied=proxied)
-        return {"name": name, **_where(self._clusters[name])}
-
-    def _life(
-        self, cluster: Cluster, verb: str, member: int | None = None, wait: bool = True
-    ) -> dict[str, Any]:
-        what: Any = cluster if member is None else cluster.members[member]
-        if verb == "start" and member is not None:
-            what.start(wait=wait)
-        else:
-            getattr(what, verb)()
-        return {}
-
-    def _fault(self, cluster: Cluster, verb: str, member: int | None = None, **how: Any) -> dict[str, Any]:
-        if not cluster.proxies:
-            raise ValueError('this one was not started with "proxied": true')
-        for proxy in cluster.proxies if member is None else [cluster.proxies[member]]:
-            getattr(proxy, verb)(**how)
-        return {}
+        started = self._running[name] = STARTS[kind](self._folder / name, **how)
+        return {"name": name, **_where(started)}
 
 
-LIFE = {"start", "stop", "kill", "pause", "resume", "restart", "wait_healthy"}
-FAULTS = {"disable", "enable", "cut", "heal", "latency", "blackhole", "reset", "bandwidth", "slice"}
+def _where(started: Cluster | Consul) -> dict[str, Any]:
+    return desk_etcd.where(started) if isinstance(started, Cluster) else desk_consul.where(started)
 
 
-def _where(cluster: Cluster) -> dict[str, Any]:
-    certificates = cluster.options.certificates
-    files = ("ca", "unknown_ca", "client_cert", "client_key")
-    return {
-        "url": cluster.url,
-        "endpoints": cluster.endpoints,
-        "direct": [member.endpoint for member in cluster.members],
-        "folder": str(cluster.folder),
-        "pids": [member.process.pid for member in cluster.members],
-        **({name: str(getattr(certificates, name)) for name in files} if certificates else {}),
-    }
-
-
-def _wipe(cluster: Cluster, new_id: bool = False) -> dict[str, Any]:
-    cluster.wipe(new_id=new_id)
-    return {}
-
-
-def _url(cluster: Cluster, endpoints: list[str] | None = None, **how: str) -> dict[str, Any]:
-    return {"url": cluster.url_of(endpoints or cluster.endpoints, **how)}
-
-
-def _get(cluster: Cluster, key: str | None = None, prefix: str = "") -> dict[str, Any]:
-    if key is None:
-        found = cluster.store.prefix(prefix)
+def _life(
+    started: Cluster | Consul, verb: str, member: int | None = None, wait: bool = True
+) -> dict[str, Any]:
+    what: Any = started if member is None else started.members[member]
+    if verb == "start" and member is not None:
+        what.start(wait=wait)
     else:
-        entry = cluster.store.get(key)
-        found = {key: entry} if entry else {}
-    return {"entries": [_entry(key, entry) for key, entry in found.items()]}
+        getattr(what, verb)()
+    return {}
 
 
-def _entry(key: str, entry: Entry) -> dict[str, Any]:
-    # Leases are wider than what JavaScript counts to.
-    said = {"key": key, "lease": str(entry.lease), "mod_revision": entry.mod_revision}
-    try:
-        return {**said, "value": entry.value.decode()}
-    except UnicodeDecodeError:
-        return {**said, "value64": b64encode(entry.value).decode()}
-
-
-def _put(
-    cluster: Cluster, key: str, value: str = "", value64: str | None = None, lease: str | int = 0
+def _fault(
+    started: Cluster | Consul, verb: str, member: int | None = None, rpc: bool = False, **how: Any
 ) -> dict[str, Any]:
-    return {"revision": cluster.store.put(key, value if value64 is None else b64decode(value64), int(lease))}
-
-
-def _transaction(cluster: Cluster, puts: dict[str, str], deletes: Iterable[str] = ()) -> dict[str, Any]:
-    return {"revision": cluster.store.transaction(puts, deletes)}
-
-
-def _delete(cluster: Cluster, key: str | None = None, prefix: str | None = None) -> dict[str, Any]:
-    if key is not None:
-        return {"revision": cluster.store.delete(key)}
-    if prefix is None:
-        raise ValueError("delete what: a key or a prefix?")
-    return {"revision": cluster.store.delete_prefix(prefix)}
-
-
-def _compact(cluster: Cluster, revision: int | None = None) -> dict[str, Any]:
-    cluster.store.compact(revision)
+    proxies = started.proxies
+    if rpc:
+        proxies = started.rpc_proxies if isinstance(started, Consul) else []
+    if not proxies:
+        raise ValueError(f'this one was not started with "{"rpc_" if rpc else ""}proxied": true')
+    for proxy in proxies if member is None else [proxies[member]]:
+        getattr(proxy, verb)(**how)
     return {}
-
-
-def _grant(cluster: Cluster, ttl: int) -> dict[str, Any]:
-    return {"lease": str(cluster.store.grant(ttl))}
-
-
-def _leases(cluster: Cluster) -> dict[str, Any]:
-    leases = [(number, cluster.store.lease(number)) for number in cluster.store.leases()]
-    said = [
-        {"lease": str(number), "ttl": lease.ttl, "granted": lease.granted, "keys": lease.keys}
-        for number, lease in leases
-        if lease.ttl >= 0
-    ]
-    return {"leases": said}
-
-
-def _revoke(cluster: Cluster, lease: str | int | None = None) -> dict[str, Any]:
-    """All of them, when none is named."""
-    for number in cluster.store.leases() if lease is None else [int(lease)]:
-        cluster.store.revoke(number)
-    return {}
-
-
-def _disarm(cluster: Cluster) -> dict[str, Any]:
-    cluster.store.disarm()
-    return {}
-
-
-def _defragment(cluster: Cluster) -> dict[str, Any]:
-    cluster.store.defragment()
-    return {}
-
-
-def _status(cluster: Cluster) -> dict[str, Any]:
-    store = cluster.store
-    return {
-        **_where(cluster),
-        "leader": cluster.leader,
-        "revision": store.revision(),
-        "cluster_id": store.cluster_id(),
-        "alarms": store.alarms(),
-        "logins": store.logins,
-    }
-
-
-def _calls(cluster: Cluster, method: str) -> dict[str, Any]:
-    return {"calls": cluster.calls(method)}
-
-
-def _metrics(cluster: Cluster, member: int = 0) -> dict[str, Any]:
-    return {"metrics": cluster.members[member].metrics()}
-
-
-def _certificate(
-    cluster: Cluster, of: str = "server", kind: str = "good", days: float = 30
-) -> dict[str, Any]:
-    certificates = cluster.options.certificates
-    if certificates is None:
-        raise ValueError('this one was not started with "tls": true')
-    issue = {"server": certificates.issue_server, "client": certificates.issue_client}[of]
-    issue(kind, days=days)  # type: ignore[arg-type]
-    return {}
-
-
-VERBS: dict[str, Callable[..., dict[str, Any]]] = {
-    "wipe": _wipe,
-    "url": _url,
-    "get": _get,
-    "put": _put,
-    "transaction": _transaction,
-    "delete": _delete,
-    "compact": _compact,
-    "grant": _grant,
-    "leases": _leases,
-    "revoke": _revoke,
-    "disarm": _disarm,
-    "defragment": _defragment,
-    "status": _status,
-    "calls": _calls,
-    "metrics": _metrics,
-    "certificate": _certificate,
-}
 
 
 def serve(requests: Iterable[str], answers: TextIO) -> None:

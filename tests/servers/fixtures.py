@@ -7,26 +7,46 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from .agent import AgentOptions
 from .cluster import Cluster
+from .consul import Consul
 
 if TYPE_CHECKING:
     from .certificates import Certificates
 
 NewCluster = Callable[..., Cluster]
+NewConsul = Callable[..., Consul]
+Started = TypeVar("Started", Cluster, Consul)
 
-_running: list[Cluster] = []
+_running: list[Cluster | Consul] = []
+
+
+def _shared(started: Started) -> Iterator[Started]:
+    with started:
+        _running.append(started)
+        yield started
+        _running.remove(started)
+
+
+def _factory(kind: type[Started]) -> Iterator[Callable[..., Started]]:
+    with ExitStack() as all_started:
+
+        def start(*args: Any, **options: Any) -> Started:
+            started = all_started.enter_context(kind(*args, **options))
+            _running.append(started)
+            all_started.callback(_running.remove, started)
+            return started
+
+        yield start
 
 
 @pytest.fixture(scope="session")
 def _etcd_of_session() -> Iterator[Cluster]:
-    with Cluster() as cluster:
-        _running.append(cluster)
-        yield cluster
-        _running.remove(cluster)
+    yield from _shared(Cluster())
 
 
 @pytest.fixture
@@ -42,15 +62,37 @@ def etcd(_etcd_of_session: Cluster) -> Cluster:
 @pytest.fixture
 def new_cluster() -> Iterator[NewCluster]:
     """Starts clusters of the test's own, with the arguments of `Cluster`; they end with the test."""
-    with ExitStack() as clusters:
+    yield from _factory(Cluster)
 
-        def start(*args: object, **options: object) -> Cluster:
-            cluster = clusters.enter_context(Cluster(*args, **options))  # type: ignore[arg-type]
-            _running.append(cluster)
-            clusters.callback(_running.remove, cluster)
-            return cluster
 
-        yield start
+@pytest.fixture(scope="session")
+def _consul_of_session() -> Iterator[Consul]:
+    yield from _shared(Consul())
+
+
+@pytest.fixture(scope="session")
+def _old_consul_of_session() -> Iterator[Consul]:
+    yield from _shared(Consul(options=AgentOptions(version="old")))
+
+
+@pytest.fixture
+def consul(_consul_of_session: Consul) -> Consul:
+    """One plain server, shared by all tests of the run, with nothing registered as each begins. Not to be hurt."""
+    _consul_of_session.empty()
+    return _consul_of_session
+
+
+@pytest.fixture
+def old_consul(_old_consul_of_session: Consul) -> Consul:
+    """As `consul`, of the oldest version."""
+    _old_consul_of_session.empty()
+    return _old_consul_of_session
+
+
+@pytest.fixture
+def new_consul() -> Iterator[NewConsul]:
+    """Starts Consuls of the test's own, with the arguments of `Consul`; they end with the test."""
+    yield from _factory(Consul)
 
 
 @pytest.fixture

@@ -41,8 +41,10 @@ class Process:
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
         self._reap()
-        # etcd takes each option from there, too.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}
+        # etcd takes each option from there, too, and Consul some.
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ETCD", "CONSUL"))
+        }
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._child = subprocess.Popen(

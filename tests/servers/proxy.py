@@ -20,14 +20,16 @@ BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
 
 
 class Proxy:
-    """In front of one server; `endpoint` is host:port. Made by `Toxiproxy`."""
+    """In front of one server; `endpoint` is host:port, a free one unless it is given. Made by `Toxiproxy`."""
 
-    def __init__(self, process: Toxiproxy, name: str, upstream: str) -> None:
+    def __init__(self, process: Toxiproxy, name: str, upstream: str, endpoint: str | None = None) -> None:
         self.process = process
         self._name = name
         self._path = f"/proxies/{name}"
         self.upstream = upstream
-        self.endpoint = self._listen_somewhere()
+        self.endpoint = endpoint or self._listen_somewhere()
+        if endpoint is not None:
+            self.listen()
 
     def listen(self) -> None:
         """Once its process is there; again, after that was started anew."""
@@ -137,8 +139,10 @@ class Toxiproxy:
                 failed = self.process.start_failed("did not answer")
                 self.process.kill()
                 raise failed
+        self.proxies: list[Proxy] = []
         try:
-            self.proxies = [Proxy(self, f"p{at}", upstream) for at, upstream in enumerate(upstreams)]
+            for upstream in upstreams:
+                self.add(upstream)
         except BaseException:
             self.process.kill()
             raise
@@ -146,6 +150,12 @@ class Toxiproxy:
     @property
     def endpoints(self) -> list[str]:
         return [proxy.endpoint for proxy in self.proxies]
+
+    def add(self, upstream: str, endpoint: str | None = None) -> Proxy:
+        """One more, in `proxies`; `endpoint` is where it listens."""
+        proxy = Proxy(self, f"p{len(self.proxies)}", upstream, endpoint)
+        self.proxies.append(proxy)
+        return proxy
 
     def restart(self) -> None:
         """On the same ports and without a toxic anywhere. All connections are cut."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .gateway import LATE, UNAUTHENTICATED, UNAVAILABLE, Gateway, Refused, Unreachable
+from .gateway import LATE, UNAUTHENTICATED, UNAVAILABLE, Gateway
+from .web import Refused, Unreachable
 
 DEADLINE = 20.0
 
