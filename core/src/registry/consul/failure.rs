@@ -8,6 +8,10 @@ use crate::error::{Code, Error};
 /// Longest text of Consul's that is quoted.
 const QUOTED: usize = 300;
 
+/// Why a registration that was there is not.
+pub(super) const FORGOTTEN: &str =
+    "the agent does not know it any more: somebody deregistered it, or the agent lost its disk";
+
 /// Whom a request was for, and what it was.
 pub(super) struct Asked<'a> {
     /// The URL, without secrets.
@@ -89,6 +93,9 @@ impl Asked<'_> {
         if has("No known Consul servers") || has("failed to get conn") || has("rpc error making call: EOF") {
             let why = "the agent runs but does not reach any server: look at `consul members`, and at the network between";
             return (Code::Unavailable, why.into());
+        }
+        if has("Unknown check") || has("Unknown service") || has("does not have associated TTL") {
+            return (Code::Unavailable, FORGOTTEN.into());
         }
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -198,6 +205,7 @@ mod tests {
             (true, 500, "No path to datacenter", Code::Unavailable, "\"mars\""),
             (true, 500, "No cluster leader", Code::Unavailable, "no leader"),
             (true, 500, "No known Consul servers", Code::Unavailable, "consul members"),
+            (true, 404, "Unknown check ID \"x\"", Code::Unavailable, "does not know it any more"),
             (true, 429, "", Code::Unavailable, "http_max_conns_per_client"),
             (true, 400, "Invalid Service Meta", Code::InvalidArgument, "Invalid Service Meta"),
             (true, 502, "<html>bad\n gateway", Code::Unavailable, "<html>bad gateway"),

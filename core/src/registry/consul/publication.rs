@@ -50,13 +50,9 @@ struct Found {
 }
 
 impl Found {
-    fn is_ours(&self, record: &Record) -> bool {
-        self.owner.is_some() && self.owner == record.owner
-    }
-
-    /// Whether it may be replaced without asking.
+    /// Whether it may be replaced without asking: our own of before, or that of an owner who is dead.
     fn is_free(&self, record: &Record) -> bool {
-        self.is_ours(record) || (self.owner.is_some() && self.dead)
+        self.owner.is_some() && (self.dead || self.owner == record.owner)
     }
 }
 
@@ -64,38 +60,70 @@ fn read_rule(service: &str) -> String {
     format!("service {service:?} {{ policy = \"read\" }}")
 }
 
-/// What the agent has under `id`, if anything.
-async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Service<'a> {
-        #[serde(borrow, default)]
-        service: Cow<'a, str>,
-        #[serde(borrow, default)]
-        meta: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
-        #[serde(borrow, default)]
-        content_hash: Cow<'a, str>,
+/// An agent's answer about one service.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Service<'a> {
+    #[serde(borrow, default)]
+    service: Cow<'a, str>,
+    #[serde(borrow, default)]
+    meta: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
+    #[serde(borrow, default)]
+    content_hash: Cow<'a, str>,
+}
+
+impl Service<'_> {
+    fn owner(&self) -> Option<Owner> {
+        meta::owner(self.meta.iter().flatten().map(|(key, value)| (&**key, &**value)))
     }
+}
+
+/// Asks the agent about `id`, and reads what it answers if it knows it.
+async fn ask<T>(
+    consul: &Consul,
+    record: &Record,
+    id: &str,
+    read: impl FnOnce(Service<'_>) -> T,
+) -> Result<Option<T>> {
     let name = &record.instance.service;
     let what = format!("look for {name}/{}", record.instance.id);
-    let ask = Ask::get(format!("/v1/agent/service/{}", encoded(id)), what.clone(), read_rule(name));
+    let ask = Ask::get(format!("/v1/agent/service/{}", encoded(id)), what, read_rule(name));
     let Some(answer) = consul.http.find(ask).await? else { return Ok(None) };
-    let unreadable = |error| {
-        Error::new(Code::Protocol, format!("can't {what} in {}: no service was answered", consul.http.source))
-            .with_cause(error)
-    };
-    let service: Service<'_> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+    let service = serde_json::from_slice(&answer.body).map_err(|error| no_service(consul, error))?;
+    Ok(Some(read(service)))
+}
+
+fn no_service(consul: &Consul, error: serde_json::Error) -> Error {
+    let what = format!("what {} answers is no service: is it an agent of Consul?", consul.http.source);
+    Error::new(Code::Protocol, what).with_cause(error)
+}
+
+/// Whether the agent has `id` by our hand.
+async fn has_ours(consul: &Consul, record: &Record, id: &str) -> Result<bool> {
+    let owner = ask(consul, record, id, |service| service.owner()).await?;
+    Ok(owner.is_some_and(|owner| owner.is_some() && owner == record.owner))
+}
+
+/// What the agent has under `id`, if anything, and how it is.
+async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found>> {
+    let found = ask(consul, record, id, |service| {
+        (service.owner(), fnv1a(service.content_hash.as_bytes()), service.service.into_owned())
+    });
+    let Some((owner, version, service)) = found.await? else { return Ok(None) };
+    let name = &record.instance.service;
     // An id with a quote in it is one in JSON's way of writing.
     let filter = format!("ServiceID == {}", serde_json::to_string(id).unwrap_or_default());
-    let ask = Ask::get("/v1/agent/checks", what.clone(), read_rule(name)).with("filter", filter);
+    let what = format!("look for {name}/{}", record.instance.id);
+    let ask = Ask::get("/v1/agent/checks", what, read_rule(name)).with("filter", filter);
     let answer = consul.http.call(ask).await?;
-    let checks: HashMap<String, CheckState<'_>> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+    let checks: HashMap<String, CheckState<'_>> =
+        serde_json::from_slice(&answer.body).map_err(|error| no_service(consul, error))?;
     let main = checks.get(&check_id(id));
     let maintenance = checks.get(&format!("_service_maintenance:{id}"));
     Ok(Some(Found {
-        owner: meta::owner(service.meta.iter().flatten().map(|(key, value)| (&**key, &**value))),
-        version: fnv1a(service.content_hash.as_bytes()),
-        service: service.service.into_owned(),
+        owner,
+        version,
+        service,
         // Critical without these words is one that its owner called so, or an agent that has just come back.
         dead: main.is_some_and(|check| check.status == "critical" && check.output.starts_with("TTL expired")),
         drained: maintenance.is_some_and(|check| check.notes.starts_with(REASON)),
@@ -110,13 +138,7 @@ async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<
     #[serde(rename_all = "PascalCase")]
     struct Entry<'a> {
         #[serde(borrow)]
-        service: Meta<'a>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Meta<'a> {
-        #[serde(borrow, default)]
-        meta: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
+        service: Service<'a>,
     }
     let filter = format!("Service.ID == {}", serde_json::to_string(id).unwrap_or_default());
     let ask =
@@ -124,9 +146,7 @@ async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<
     // An agent that is cut off from its servers takes registrations nevertheless.
     let Ok(answer) = consul.http.call(ask).await else { return Ok(None) };
     let entries: Vec<Entry<'_>> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let mut owners = entries.iter().filter_map(|entry| {
-        meta::owner(entry.service.meta.iter().flatten().map(|(key, value)| (&**key, &**value)))
-    });
+    let mut owners = entries.iter().filter_map(|entry| entry.service.owner());
     Ok(owners.find(|owner| Some(owner) != record.owner.as_ref()))
 }
 
@@ -295,7 +315,7 @@ impl ConsulPublication {
         }
         let checks = place.renewed_checks(&record, self.by_hand);
         *self.renewed.told.lock().await = (checks, record.clone());
-        self.renewed.once().await?;
+        self.renewed.once().await.map_err(|failed| failed.unwrap_or_else(|error| error))?;
         let wanted = record.instance.status == Status::Draining;
         if wanted != self.drained {
             let path = format!("/v1/agent/service/maintenance/{}", encoded(&place.id));
@@ -359,8 +379,7 @@ impl Publication for ConsulPublication {
 
     async fn update(&mut self, record: Arc<Record>) -> Result<()> {
         let Place { consul, id, .. } = &self.place;
-        let found = look(consul, &record, id).await?;
-        if !found.is_some_and(|found| found.is_ours(&record)) {
+        if !has_ours(consul, &record, id).await? {
             return Err(self.lost_to("it is no longer ours"));
         }
         let mut before = self.record.instance.clone();
@@ -375,8 +394,7 @@ impl Publication for ConsulPublication {
     async fn withdraw(&mut self) -> Result<()> {
         self.tasks.abort_all();
         let Place { consul, id, .. } = &self.place;
-        let found = look(consul, &self.record, id).await?;
-        if !found.is_some_and(|found| found.is_ours(&self.record)) {
+        if !has_ours(consul, &self.record, id).await? {
             return Ok(());
         }
         let path = format!("/v1/agent/service/deregister/{}", encoded(id));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -22,16 +23,10 @@ pub(super) struct Renewed {
     pub(super) told: Mutex<(Vec<String>, Arc<Record>)>,
 }
 
-/// Whether a refusal means that the agent knows nothing of the check.
-fn forgotten(error: &Error) -> bool {
-    ["Unknown check", "Unknown service", "does not have associated TTL", "(Consul said: status 404"]
-        .iter()
-        .any(|text| error.message().contains(text))
-}
-
 impl Renewed {
-    /// Tells the status once, by every check that needs it.
-    pub(super) async fn once(&self) -> Result<()> {
+    /// Tells the status once, by every check that needs it. `Err(Ok(_))` if it is no use to try that again: the agent
+    /// forgot the check, refuses us, or fails in a way that registering anew mends.
+    pub(super) async fn once(&self) -> Result<(), Result<Error, Error>> {
         let told = self.told.lock().await;
         let (checks, record) = &*told;
         for check in checks {
@@ -41,7 +36,13 @@ impl Renewed {
                 format!("renew {}/{}", record.instance.service, record.instance.id),
                 rule,
             );
-            self.http.call(ask.body(definition::renewal(record))).await?;
+            match self.http.found(ask.body(definition::renewal(record))).await {
+                Ok(Ok(_)) => {}
+                Ok(Err((error, StatusCode::TOO_MANY_REQUESTS))) => return Err(Err(error)),
+                Ok(Err((error, _))) => return Err(Ok(error)),
+                Err(error) if error.code() == Code::Closed => return Err(Ok(error)),
+                Err(error) => return Err(Err(error)),
+            }
         }
         Ok(())
     }
@@ -62,15 +63,15 @@ impl Renewed {
                         due += period;
                     }
                 }
-                Err(error) if error.refused() || forgotten(&error) || error.code() == Code::Closed => {
+                Err(Ok(error)) => {
                     over.send_replace(Some(error));
                     return;
                 }
-                Err(error) if last.elapsed() >= self.ttl => {
+                Err(Err(error)) if last.elapsed() >= self.ttl => {
                     over.send_replace(Some(error));
                     return;
                 }
-                Err(_) => sleep(backoff.next()).await,
+                Err(Err(_)) => sleep(backoff.next()).await,
             }
         }
     }
