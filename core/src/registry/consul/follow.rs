@@ -177,12 +177,8 @@ impl ConsulNames {
         let found: std::collections::BTreeMap<String, serde::de::IgnoredAny> =
             serde_json::from_slice(&answer.body).map_err(|error| wrong(&error))?;
         if found.is_empty() && answer.filtered {
-            let why = format!(
-                "can't list the services in {}: all are hidden by rights: give the token a policy with service_prefix \
-                 \"\" {{ policy = \"read\" }} and node_prefix \"\" {{ policy = \"read\" }}",
-                self.consul.http.source
-            );
-            return Err(Error::new(Code::PermissionDenied, why));
+            let rule = "service_prefix \"\" { policy = \"read\" }";
+            return Err(read::hidden(&self.consul, "list the services", rule));
         }
         // Only such as can be looked up.
         let usable = |name: &String| crate::instance::check_service(name).is_ok();

@@ -143,6 +143,10 @@ impl Http {
         })
     }
 
+    pub(super) fn has_token(&self) -> bool {
+        self.tokens.given()
+    }
+
     /// Ends what waits; nothing is asked any more.
     pub(super) fn close(&self) {
         self.closed.send_replace(true);

@@ -44,6 +44,9 @@ use crate::stats::Counters;
 /// How long after a break queries wait for short only: servers that come back may have another index for a while.
 const UNSETTLED: Duration = Duration::from_secs(60);
 
+/// Loads kept for the follows that go on from them.
+const LOADED: usize = 1024;
+
 pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
     let agent = config.agent.clone().ok_or_else(|| Error::config("a Consul URL without an agent"))?;
     let turns = Turns::at(&agent.place.to_string());
@@ -80,7 +83,12 @@ impl Consul {
     }
 
     fn remember(&self, service: &str, position: Position, known: Known) {
-        self.loaded().insert(service.to_owned(), (position, known));
+        let mut loaded = self.loaded();
+        // Whoever finds nothing here reads once more.
+        if loaded.len() >= LOADED {
+            loaded.clear();
+        }
+        loaded.insert(service.to_owned(), (position, known));
     }
 
     /// What was read of a service at `position`.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Consul;
 use super::definition::{self, by_hand_id, check_id};
@@ -30,6 +30,9 @@ use crate::registry::{
 const REASON: &str = "callsheet: ";
 /// Between two looks at the holder of an id that is wanted.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the servers are asked for an id before it is taken.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// The rule that lets an instance be registered, renewed and withdrawn.
 pub(super) fn write_rule(service: &str) -> String {
@@ -144,7 +147,9 @@ async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<
     let ask =
         super::read::service(consul, &record.instance.service).with("filter", filter).with("passing", "");
     // An agent that is cut off from its servers takes registrations nevertheless.
-    let Ok(answer) = consul.http.call(ask).await else { return Ok(None) };
+    let Ok(Ok(answer)) = timeout(ELSEWHERE, consul.http.call(ask.with("stale", ""))).await else {
+        return Ok(None);
+    };
     let entries: Vec<Entry<'_>> = serde_json::from_slice(&answer.body).unwrap_or_default();
     let mut owners = entries.iter().filter_map(|entry| entry.service.owner());
     Ok(owners.find(|owner| Some(owner) != record.owner.as_ref()))

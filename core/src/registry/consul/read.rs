@@ -62,6 +62,26 @@ pub(super) fn believable(consul: &Consul, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
+/// Everything that was asked for is hidden from us.
+pub(super) fn hidden(consul: &Consul, what: &str, rule: &str) -> Error {
+    let source = &consul.http.source;
+    let rules = format!("{rule} and node_prefix \"\" {{ policy = \"read\" }}");
+    match consul.http.has_token() {
+        true => {
+            let why =
+                format!("can't {what} in {source}: rights hide it: give the token a policy with {rules}");
+            Error::new(Code::PermissionDenied, why)
+        }
+        false => {
+            let why = format!(
+                "can't {what} in {source}: rights hide it, and no token was given: give token or token_file, with a policy \
+                 that has {rules}"
+            );
+            Error::new(Code::Unauthenticated, why)
+        }
+    }
+}
+
 /// What an answer changes of what is known. Rights that hide everything are an error and not an empty list.
 pub(super) fn changes(
     consul: &Consul,
@@ -74,11 +94,8 @@ pub(super) fn changes(
         Error::new(why.code(), format!("can't read {name:?} in {source}: {}", why.message())).with_cause(why)
     })?;
     if known.is_empty() && answer.filtered {
-        let why = format!(
-            "can't read {name:?} in {source}: what there is of it is hidden by rights: give the token a policy with service \
-             {name:?} {{ policy = \"read\" }} and node_prefix \"\" {{ policy = \"read\" }}"
-        );
-        return Err(Error::new(Code::PermissionDenied, why));
+        let rule = format!("service {name:?} {{ policy = \"read\" }}");
+        return Err(hidden(consul, &format!("read {name:?}"), &rule));
     }
     Ok(changes)
 }
