@@ -42,9 +42,9 @@ struct Weights {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Definition {
-    #[serde(rename = "CheckID")]
-    id: String,
-    /// As endpoints that register only a check call it.
+    #[serde(rename = "CheckID", skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// As the endpoint that registers only a check calls it, which does not take the other word.
     #[serde(rename = "ID", skip_serializing_if = "Option::is_none")]
     own_id: Option<String>,
     name: &'static str,
@@ -109,7 +109,7 @@ fn definition(record: &Record, id: &str, check: &Check, ttl: Duration) -> Defini
     let removal =
         check.deregister_critical_after.unwrap_or(if check.kind == Kind::Ttl { DEAD } else { UNWELL });
     let common = Definition {
-        id: check_id(id),
+        id: Some(check_id(id)),
         deregister_critical_service_after: Some(go(removal)),
         ..Definition::default()
     };
@@ -183,12 +183,15 @@ mod tests {
     use super::*;
     use crate::registry::Owner;
 
-    fn told(check: Check) -> Value {
+    fn record() -> Record {
         let mut instance = Instance::new("billing", "10.0.0.1", 80);
         instance.weight = 3;
         let owner = Owner { host: "h".into(), process: "p".into() };
-        let record = Record { instance, owner: Some(owner), note: String::new() };
-        serde_json::from_slice(&service(&record, "10.0.0.1:80", &check, Duration::from_secs(10))).unwrap()
+        Record { instance, owner: Some(owner), note: String::new() }
+    }
+
+    fn told(check: Check) -> Value {
+        serde_json::from_slice(&service(&record(), "10.0.0.1:80", &check, Duration::from_secs(10))).unwrap()
     }
 
     #[test]
@@ -210,6 +213,12 @@ mod tests {
         );
         assert_eq!(told(Check::grpc())["Check"]["GRPC"], "10.0.0.1:80");
         assert_eq!(told(Check::grpc_target("/billing"))["Check"]["GRPC"], "10.0.0.1:80/billing");
+        let body = by_hand(&record(), "10.0.0.1:80", Duration::from_secs(10));
+        let expected = json!({
+            "ID": "callsheet:10.0.0.1:80:by-hand", "Name": "callsheet: status set by hand", "ServiceID": "10.0.0.1:80",
+            "Status": "passing", "TTL": "10000ms",
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
         let patient = Check::ttl().deregister_critical_after(Duration::from_secs(90));
         assert_eq!(told(patient)["Check"]["DeregisterCriticalServiceAfter"], "90000ms");
         assert_eq!(told(Check::tcp_target("::1", 9))["Check"]["TCP"], "[::1]:9");

@@ -67,6 +67,8 @@ fn read_rule(service: &str) -> String {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Service<'a> {
+    #[serde(borrow, rename = "ID", default)]
+    id: Cow<'a, str>,
     #[serde(borrow, default)]
     service: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -114,10 +116,8 @@ async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found
     });
     let Some((owner, version, service)) = found.await? else { return Ok(None) };
     let name = &record.instance.service;
-    // An id with a quote in it is one in JSON's way of writing.
-    let filter = format!("ServiceID == {}", serde_json::to_string(id).unwrap_or_default());
     let what = format!("look for {name}/{}", record.instance.id);
-    let ask = Ask::get("/v1/agent/checks", what, read_rule(name)).with("filter", filter);
+    let ask = filtered(Ask::get("/v1/agent/checks", what, read_rule(name)), "ServiceID", id);
     let answer = consul.http.call(ask).await?;
     let checks: HashMap<String, CheckState<'_>> =
         serde_json::from_slice(&answer.body).map_err(|error| no_service(consul, error))?;
@@ -143,23 +143,40 @@ async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<
         #[serde(borrow)]
         service: Service<'a>,
     }
-    let filter = format!("Service.ID == {}", serde_json::to_string(id).unwrap_or_default());
-    let ask =
-        super::read::service(consul, &record.instance.service).with("filter", filter).with("passing", "");
+    let ask = super::read::service(consul, &record.instance.service).with("passing", "").with("stale", "");
     // An agent that is cut off from its servers takes registrations nevertheless.
-    let Ok(Ok(answer)) = timeout(ELSEWHERE, consul.http.call(ask.with("stale", ""))).await else {
+    let Ok(Ok(answer)) = timeout(ELSEWHERE, consul.http.call(filtered(ask, "Service.ID", id))).await else {
         return Ok(None);
     };
     let entries: Vec<Entry<'_>> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let mut owners = entries.iter().filter_map(|entry| entry.service.owner());
+    let same = entries.iter().filter(|entry| entry.service.id == id);
+    let mut owners = same.filter_map(|entry| entry.service.owner());
     Ok(owners.find(|owner| Some(owner) != record.owner.as_ref()))
+}
+
+/// Asks only for what has this id, as far as Consul's filters can write it.
+fn filtered(ask: Ask, selector: &str, id: &str) -> Ask {
+    // Between backticks nothing has a meaning, and there is no way to have one there. Between quotes it is the same.
+    match (id.contains('`'), id.contains(['"', '\\'])) {
+        (false, _) => ask.with("filter", format!("{selector} == `{id}`")),
+        (true, false) => ask.with("filter", format!("{selector} == \"{id}\"")),
+        (true, true) => ask,
+    }
+}
+
+/// An id as the paths of Consul can hold it: from some version on they are decoded twice, and dots lead elsewhere.
+fn addressable(id: &str) -> String {
+    if !id.contains('%') && !matches!(id, "." | "..") {
+        return id.to_owned();
+    }
+    // What looks the same without the signs is not the same.
+    format!("{}~{:08x}", id.replace('%', "_"), fnv1a(id.as_bytes()) as u32)
 }
 
 /// Under which id the agent is to know an instance: its own, unless another service has that.
 async fn id_at_agent(consul: &Consul, record: &Record) -> Result<(String, Option<Found>)> {
     let (service, id) = (&record.instance.service, &record.instance.id);
-    // Consul decodes the ids in its paths twice, from some version on.
-    let own = id.replace('%', "_");
+    let own = addressable(id);
     let longer = format!("{service}:{own}");
     if !consul.roll.has_elsewhere(&own, service) {
         match look(consul, record, &own).await? {
