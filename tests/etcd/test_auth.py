@@ -12,11 +12,11 @@ from typing import Literal
 
 import callsheet
 import pytest
-from conftest import Seen, registered, state_of, tagged
 from servers import Cluster, Options
 from servers.certificates import Certificates
 from servers.fixtures import NewCluster
 from servers.waiting import until
+from shared.seen import Seen, registered, state_of, tagged
 
 PERMISSION = "permission_denied"
 

@@ -4,19 +4,17 @@ do, and no secret.
 
 from __future__ import annotations
 
-import http.server
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from typing import Literal
 
 import callsheet
 import pytest
-from conftest import chain, registered, state_of
 from servers import Cluster, Options, Refused
 from servers.certificates import Certificates, Kind
 from servers.fixtures import NewCluster
+from shared.seen import chain, registered, state_of
+from shared.strangers import greeting, pages, silent
 
 SECRET = "s3cr3t/word"
 PERMISSION = "as with `etcdctl role grant-permission --prefix ROLE"
@@ -234,45 +232,13 @@ def test_no_majority(new_cluster: NewCluster) -> None:
     assert f"{alone}: {start}" in told
 
 
-@contextmanager
-def silent() -> Iterator[str]:
-    """A port that takes connections and says nothing."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def greeting(text: bytes) -> Iterator[str]:
-    """A port that says something of its own to each connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as open_ones:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection = open_ones.enter_context(server.accept()[0])
-                    connection.sendall(text)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-class Page(http.server.BaseHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 def test_a_port_of_something_else(etcd: Cluster) -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as pages:
-        threading.Thread(target=pages.serve_forever, daemon=True).start()
-        url = f"etcd://127.0.0.1:{pages.server_port}"
+    with pages() as site:
         refused(
-            url,
+            f"etcd://{site}",
             "protocol",
             "what listens there speaks HTTP/1 and is no client port of etcd: check host and port",
         )
-        pages.shutdown()
     peer = etcd.members[0].peer.replace("http:", "etcd:")
     refused(peer, "protocol", "what listens there speaks HTTP/1 and is no client port of etcd")
     with greeting(b"SSH-2.0-OpenSSH_9.6\r\n") as ssh:

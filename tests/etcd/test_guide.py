@@ -12,10 +12,10 @@ from pathlib import Path
 
 import callsheet
 import pytest
-from conftest import registered, state_of
 from servers import Cluster, Options, binaries
 from servers.certificates import Certificates
 from servers.fixtures import NewCluster
+from shared.seen import registered, state_of
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "etcd.md").read_text(encoding="utf-8")
 PASSWORDS = {"ROOT_PASSWORD": "root", "BILLING_PASSWORD": "word/of@billing", "GATEWAY_PASSWORD": "gate"}

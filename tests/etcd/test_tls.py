@@ -10,11 +10,11 @@ from pathlib import Path
 
 import callsheet
 import pytest
-from conftest import Seen, registered, tagged
 from servers import Cluster, Options
 from servers.certificates import Certificates
 from servers.fixtures import NewCluster
 from servers.waiting import until
+from shared.seen import Seen, registered, tagged
 
 
 @pytest.mark.parametrize("version", ["new", "old"])
