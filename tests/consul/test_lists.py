@@ -62,7 +62,8 @@ def test_a_token_that_loses_its_rights_empties_no_list(version: Version, new_con
     with (
         callsheet.connect(consul.url) as app,
         callsheet.connect(consul.url_of(token=token)) as client,
-        Seen(client) as seen,
+        # A query that waits is not ended by what happens to its token, so that it may take its minute.
+        Seen(client, deadline=90) as seen,
     ):
         registration = registered(app)
         seen.until(lambda snapshot: len(snapshot) == 1)
