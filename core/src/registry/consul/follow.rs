@@ -145,7 +145,12 @@ impl ConsulFollow {
 impl Follow for ConsulFollow {
     async fn next(&mut self) -> Result<Update> {
         let update = self.update().await;
-        if matches!(update, Err(_) | Ok(Update::Reload)) {
+        // What nothing proves is looked at again soon: rights that come back move no index.
+        if match &update {
+            Err(_) | Ok(Update::Reload) => true,
+            Ok(Update::List(listing)) => !listing.proven && listing.records.is_empty(),
+            Ok(_) => false,
+        } {
             self.waiting.consul.broke();
         }
         update
