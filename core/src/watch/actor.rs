@@ -231,6 +231,9 @@ impl Actor {
 
     /// The registry no longer vouches for what is shown.
     fn stale(&mut self, error: &Error) {
+        if error.code() == Code::Closed {
+            return; // The client was closed a moment before this actor ends.
+        }
         if self.live {
             tracing::warn!(
                 service = &*self.shared.name,

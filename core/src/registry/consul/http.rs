@@ -92,7 +92,8 @@ pub(super) struct Http {
     pub(super) limit: Duration,
     base: String,
     tokens: Tokens,
-    pools: Mutex<Pools>,
+    /// `None` once closed, so that no connection is kept.
+    pools: Mutex<Option<Pools>>,
     calls: Semaphore,
     unreachable: Mutex<Option<(Instant, Error)>>,
     closed: watch::Sender<bool>,
@@ -131,7 +132,7 @@ impl Http {
             tracing::warn!(registry = source, "TLS without verification: anybody may pass for the agent");
         }
         Ok(Http {
-            pools: Mutex::new(Pools::new(&agent)?),
+            pools: Mutex::new(Some(Pools::new(&agent)?)),
             tokens: Tokens::new(agent.token.clone()),
             source: source.into(),
             limit,
@@ -147,9 +148,14 @@ impl Http {
         self.tokens.given()
     }
 
-    /// Ends what waits; nothing is asked any more.
+    /// Ends what waits, and all connections; nothing is asked any more.
     pub(super) fn close(&self) {
         self.closed.send_replace(true);
+        *self.kept() = None;
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Pools>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks with the client's deadline. An answer with another status than 200 is an error.
@@ -343,13 +349,14 @@ impl Http {
 
     /// The pools, made anew if the files of TLS changed.
     async fn pools(&self) -> Result<Pools> {
-        let lock = || self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let pools = lock().clone();
+        let pools = self.kept().clone().ok_or_else(|| Error::closed("client"))?;
         let Some(tls) = &self.agent.tls else { return Ok(pools) };
         if pools.looked.elapsed() < LOOK {
             return Ok(pools);
         }
-        lock().looked = Instant::now();
+        if let Some(pools) = &mut *self.kept() {
+            pools.looked = Instant::now();
+        }
         let (files, agent) = (pools.files.clone(), self.agent.clone());
         let paths = paths(tls);
         let made = tokio::task::spawn_blocking(move || {
@@ -361,7 +368,9 @@ impl Http {
         match made {
             None => Ok(pools),
             Some(made) => {
-                *lock() = made.clone();
+                if let Some(pools) = &mut *self.kept() {
+                    *pools = made.clone();
+                }
                 Ok(made)
             }
         }
