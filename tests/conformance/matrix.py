@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE / "engine"))
 import languages  # noqa: E402
 
 #: In the order in which they are shown.
-REGISTRIES = ("memory", "local", "etcd")
+REGISTRIES = ("memory", "local", "etcd", "consul")
 NAME = 80
 PROMISE = r"(?:registration|discovery|field bugs) \d+|^(?:connect|errors|limits|words)\b"
 KINDS = ("passed", "skipped", "failed", "missing")

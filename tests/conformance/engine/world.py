@@ -61,6 +61,8 @@ class World:
         asked = request(step, self.url)
         question = VERBS[asked["do"]].question
         process = self.peer(step["in"]) if "in" in step else self.main
+        if self.registry:
+            self.registry.settle()
         start = time.monotonic()
         limit = step.get("within", 0 if question else WITHIN)
         while True:

@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `servers`
 
 from servers.warden import warden
 
+from .consul import OfConsul, Servers
 from .etcd import Etcd, Shared
 from .local import Local
 
-NAMES = ("memory", "local", "etcd")
+NAMES = ("memory", "local", "etcd", "consul")
 
 
 class Registry(Protocol):
@@ -30,6 +31,9 @@ class Registry(Protocol):
 
     def fault(self, kind: str, on: bool, seconds: float, service: str, id: str) -> None:
         """Do it. ValueError where there is no such fault."""
+
+    def settle(self) -> None:
+        """Wait until whoever reads sees what was written. Done before each step."""
 
     def heal(self) -> None:
         """End the faults that last, so that clients can close."""
@@ -46,6 +50,7 @@ class Registries:
         self._numbers = itertools.count(1)
         self._folder: Path | None = None
         self._shared: Shared | None = None
+        self._servers: Servers | None = None
 
     def open(self, name: str, needs: Iterable[str]) -> Registry:
         """A registry for a scenario with these `needs`."""
@@ -56,12 +61,18 @@ class Registries:
             with self._lock:
                 self._shared = self._shared or Shared(folder)
             return Etcd(self._shared, number, set(needs))
+        if name == "consul":
+            with self._lock:
+                self._servers = self._servers or Servers(folder)
+            return OfConsul(self._servers, number, set(needs))
         raise ValueError(f"no registry is called {name!r}")
 
     def close(self) -> None:
         """End the servers, remove the files."""
         if self._shared:
             self._shared.close()
+        if self._servers:
+            self._servers.close()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             warden.release(self._folder)

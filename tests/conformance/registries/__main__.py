@@ -20,8 +20,8 @@ REGISTRIES = Registries()
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """`{"registry": "etcd", "needs": [...]}` is answered with its `url`, `{"kind": "put", ...}` and `{"heal": true}`
-    with nothing; each with an `error` when it could not be done.
+    """`{"registry": "etcd", "needs": [...]}` is answered with its `url`, `{"kind": "put", ...}`, `{"settle": true}` and
+    `{"heal": true}` with nothing; each with an `error` when it could not be done.
     """
 
     def handle(self) -> None:
@@ -35,6 +35,9 @@ class Connection(socketserver.StreamRequestHandler):
                         self.answer(url=registry.url)
                     elif "heal" in asked:
                         registry.heal()
+                        self.answer()
+                    elif "settle" in asked:
+                        registry.settle()
                         self.answer()
                     else:
                         registry.fault(**asked)

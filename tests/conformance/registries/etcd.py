@@ -87,6 +87,9 @@ class Etcd:
             case _:
                 raise ValueError(f"etcd has no fault {kind!r}")
 
+    def settle(self) -> None:
+        pass  # What is written is read.
+
     def heal(self) -> None:
         for kind in sorted(self.lasting):
             self.fault(kind, False, 0, "", "")

@@ -35,6 +35,9 @@ class Local:
             case _:
                 raise ValueError(f"local: has no fault {kind!r}")
 
+    def settle(self) -> None:
+        pass  # What is written is read.
+
     def heal(self) -> None:
         pass
 

@@ -129,6 +129,16 @@ impl Registry {
         Ok(())
     }
 
+    /// Waits until whoever reads sees what was written.
+    pub(crate) fn settle(&mut self) -> Result<(), Fail> {
+        match self {
+            Registry::Elsewhere(_, stream) => {
+                ask(stream, &json!({"settle": true})).map(drop).map_err(Fail::Wrong)
+            }
+            Registry::Memory(..) | Registry::Known(_) => Ok(()),
+        }
+    }
+
     /// Ends the faults that last, so that clients can close.
     pub(crate) fn heal(&mut self) -> Result<(), String> {
         match self {

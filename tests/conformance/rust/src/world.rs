@@ -86,6 +86,7 @@ impl World {
 
     async fn judge(&mut self, step: &Value) -> Result<(), Fail> {
         let mut args = Args::new(step)?;
+        self.registry.settle()?;
         if let Some(process) = args.text("in")? {
             return match self.handles.get_mut(&process) {
                 Some(Handle::Peer(peer)) => peer.run(&Value::Object(args.0)),
