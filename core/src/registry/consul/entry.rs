@@ -37,6 +37,8 @@ struct Service<'a> {
     #[serde(borrow, rename = "ID")]
     id: Cow<'a, str>,
     #[serde(borrow, default)]
+    service: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     address: Cow<'a, str>,
     #[serde(default)]
     port: i64,
@@ -103,13 +105,17 @@ pub(super) fn aggregated<'a>(checks: impl IntoIterator<Item = &'a CheckState<'a>
     worst
 }
 
-/// The instance in an entry of `service`.
-pub(super) fn decode(service: &str, raw: &str) -> Result<Read> {
+/// The instance in an entry of `service`. `None` for one of a service that is written with other capitals, which Consul
+/// lists too.
+pub(super) fn decode(service: &str, raw: &str) -> Result<Option<Read>> {
     let undecodable = |why: &dyn std::fmt::Display| {
         Error::new(Code::Protocol, format!("an entry of {service} is no instance: {why}"))
     };
     let entry: Entry<'_> = serde_json::from_str(raw).map_err(|error| undecodable(&error))?;
     let Entry { node, service: found, checks } = entry;
+    if found.service.as_ref().is_some_and(|name| name != service) {
+        return Ok(None);
+    }
     let whose =
         |why: &dyn std::fmt::Display| undecodable(&format!("{} on node {}: {why}", found.id, node.node));
     let address = if found.address.is_empty() { &node.address } else { &found.address };
@@ -129,7 +135,8 @@ pub(super) fn decode(service: &str, raw: &str) -> Result<Read> {
     }
     instance.tags = found.tags.unwrap_or_default();
     instance.tags.shrink_to_fit();
-    Ok(Read { record: Record { instance, owner, note: String::new() }, node: node.node.into_owned() })
+    let record = Record { instance, owner, note: String::new() };
+    Ok(Some(Read { record, node: node.node.into_owned() }))
 }
 
 #[cfg(test)]
@@ -146,8 +153,9 @@ mod tests {
     fn what_other_tools_registered_is_an_instance() {
         let service = r#"{"ID":"web1","Service":"web","Tags":["a","\u00fc"],"Address":"","Meta":{"team":"x"},"Port":80,
             "Weights":{"Passing":7,"Warning":1},"Proxy":{"Mode":""},"CreateIndex":1}"#;
-        let read =
-            decode("web", &entry(service, r#"[{"CheckID":"serfHealth","Status":"passing"}]"#)).unwrap();
+        let read = decode("web", &entry(service, r#"[{"CheckID":"serfHealth","Status":"passing"}]"#))
+            .unwrap()
+            .unwrap();
         let Record { instance, owner, .. } = read.record;
         assert_eq!(
             (instance.id.as_str(), instance.address.as_str(), instance.port),
@@ -156,6 +164,7 @@ mod tests {
         assert_eq!((instance.weight, instance.tags, owner), (7, vec!["a".into(), "ü".into()], None));
         assert_eq!((instance.metadata["team"].as_str(), read.node.as_str()), ("x", "n1"));
         let bare = decode("web", &entry(r#"{"ID":"w","Port":1,"Tags":null,"Meta":null}"#, "null")).unwrap();
+        let bare = bare.unwrap();
         assert_eq!(bare.record.instance.weight, 1);
     }
 
@@ -166,6 +175,14 @@ mod tests {
         }
         let nowhere = r#"{"Node":{"Node":"n","Address":""},"Service":{"ID":"w","Port":1}}"#;
         assert!(decode("web", nowhere).is_err());
+    }
+
+    #[test]
+    fn what_is_of_another_service_is_none_of_this_one() {
+        for (name, same) in [("web", true), ("Web", false)] {
+            let service = format!(r#"{{"ID":"w","Service":"{name}","Port":1}}"#);
+            assert_eq!(decode("web", &entry(&service, "[]")).unwrap().is_some(), same);
+        }
     }
 
     #[test]
@@ -181,7 +198,7 @@ mod tests {
             ),
             (r#"[{"CheckID":"_service_maintenance:w","Status":"critical"}]"#, Status::Draining),
         ] {
-            let read = decode("web", &entry(r#"{"ID":"w","Port":1}"#, checks)).unwrap();
+            let read = decode("web", &entry(r#"{"ID":"w","Port":1}"#, checks)).unwrap().unwrap();
             assert_eq!(read.record.instance.status, expected, "{checks}");
         }
     }

@@ -46,7 +46,8 @@ impl Known {
             let place = match self.entries.remove(&digest) {
                 Some(place) => place,
                 None => match entry::decode(service, text) {
-                    Ok(read) => {
+                    Ok(None) => None,
+                    Ok(Some(read)) => {
                         let place = Place { id: read.record.instance.id.clone(), node: read.node };
                         fresh.insert(digest, read.record);
                         Some(place)
@@ -70,7 +71,7 @@ impl Known {
                 let record = match fresh.remove(&digest) {
                     Some(record) => Some(record),
                     // Known under another id.
-                    None => entry::decode(service, text).ok().map(|read| read.record),
+                    None => entry::decode(service, text).ok().flatten().map(|read| read.record),
                 };
                 if let Some(mut record) = record {
                     record.instance.id = id.clone();

@@ -68,8 +68,9 @@ pub(super) fn hidden(consul: &Consul, what: &str, rule: &str) -> Error {
     let rules = format!("{rule} and node_prefix \"\" {{ policy = \"read\" }}");
     match consul.http.has_token() {
         true => {
-            let why =
-                format!("can't {what} in {source}: rights hide it: give the token a policy with {rules}");
+            let why = format!(
+                "can't {what} in {source}: no permission, rights hide it: give the token a policy with {rules}"
+            );
             Error::new(Code::PermissionDenied, why)
         }
         false => {
@@ -127,8 +128,10 @@ pub(super) async fn confirm(consul: &Consul, name: &str) -> Result<Listing> {
     believable(consul, &answer)?;
     let mut known = Known::default();
     let changes = changes(consul, name, &mut known, &answer)?;
-    // Somebody who hides what we may not read has to say so, or has nothing to hide.
-    let proven = known.is_empty() && (tells_what_it_hides(consul).await? || hides_nothing(consul).await?);
+    // Somebody who hides what we may not read has to say so, which is done to whoever has a token only, or has nothing to
+    // hide.
+    let tells = consul.http.has_token() && tells_what_it_hides(consul).await?;
+    let proven = known.is_empty() && (tells || hides_nothing(consul).await?);
     let position = position(&answer);
     consul.remember(name, position, known);
     Ok(listing(changes, position, proven))

@@ -75,9 +75,17 @@ impl Roll {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this client has `id` at the agent for another service.
+    /// Whether this client has `id` at the agent for another service, or with other capitals, which the catalog takes for
+    /// the same id.
     pub(super) fn has_elsewhere(&self, id: &str, service: &str) -> bool {
-        self.lines().by_id.get(id).is_some_and(|line| line.service != service)
+        fn folded(id: &str) -> impl Iterator<Item = char> {
+            id.chars().flat_map(char::to_lowercase)
+        }
+        let lines = self.lines();
+        match lines.by_id.get(id) {
+            Some(line) => line.service != service,
+            None => lines.by_id.keys().any(|known| folded(known).eq(folded(id))),
+        }
     }
 
     /// Puts an instance on the roll that was just registered.
