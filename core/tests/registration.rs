@@ -476,7 +476,10 @@ async fn bad_registrations_are_refused_at_once() {
         ("grpc check", good().check(Check::grpc_target("billing"))),
         ("port 0", good().check(Check::grpc_target("h:0/billing"))),
         ("deregister_critical_after", good().check(Check::ttl().deregister_critical_after(secs(59)))),
-        ("deregister_critical_after", good().check(Check::grpc().deregister_critical_after(secs(31 * 24 * 3600)))),
+        (
+            "deregister_critical_after",
+            good().check(Check::grpc().deregister_critical_after(secs(31 * 24 * 3600))),
+        ),
     ];
     for (what, spec) in bad {
         let began = Instant::now();

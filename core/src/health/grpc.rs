@@ -187,10 +187,8 @@ fn judge(status: &HeaderMap, message: &[u8]) -> std::result::Result<(), String> 
     if code != 0 {
         let name = CODES.get(code).map_or_else(|| format!("gRPC status {code}"), ToString::to_string);
         let why = text("grpc-message").map(|why| percent_decode(why.as_bytes()).decode_utf8_lossy());
-        return Err(why.map_or_else(
-            || format!("answered {name}"),
-            |why| format!("answered {name}: {}", quoted(&why)),
-        ));
+        return Err(why
+            .map_or_else(|| format!("answered {name}"), |why| format!("answered {name}: {}", quoted(&why))));
     }
     let (prefix, message) = message.split_first_chunk::<PREFIX>().ok_or_else(unreadable)?;
     let [compressed, length @ ..] = *prefix;
@@ -261,7 +259,10 @@ mod tests {
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());
         let error = ask(None, "127.0.0.1", port).await.unwrap_err();
-        assert!(error.starts_with(&format!("grpc 127.0.0.1:{port}: ")) && error.contains("refused"), "{error}");
+        assert!(
+            error.starts_with(&format!("grpc 127.0.0.1:{port}: ")) && error.contains("refused"),
+            "{error}"
+        );
     }
 
     /// What the probe says of a server that gives this answer.
@@ -274,7 +275,10 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             let mut connection = h2::server::handshake(stream).await.unwrap();
             let (request, mut respond) = connection.accept().await.unwrap().unwrap();
-            assert_eq!((request.uri().path(), &request.headers()["te"]), (METHOD, &"trailers".parse().unwrap()));
+            assert_eq!(
+                (request.uri().path(), &request.headers()["te"]),
+                (METHOD, &"trailers".parse().unwrap())
+            );
             let response = Response::builder().status(status).body(()).unwrap();
             let mut send = respond.send_response(response, false).unwrap();
             send.send_data(Bytes::from_static(body), false).unwrap();
@@ -315,7 +319,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_grpc_server_is_said_to_be_none() {
-        for (answer, why) in [("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", "is it a gRPC server"), ("", "")] {
+        for (answer, why) in
+            [("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", "is it a gRPC server"), ("", "")]
+        {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             let port = listener.local_addr().unwrap().port();
             let serving = tokio::spawn(async move {
