@@ -178,7 +178,8 @@ test('what takes time rejects, and never throws', async (t) => {
     () => client.register({ ...REGISTRATION, port: 81, check: check.tcp({ address: 'h' }) }),
     () => client.register({ ...REGISTRATION, port: 81, check: check.http('health') }),
     () => client.register({ ...REGISTRATION, port: 81, check: check.grpc('billing') }),
-    () => client.register({ ...REGISTRATION, port: 81, check: check.ttl({ deregisterCriticalAfter: 59_999 }) }),
+    () =>
+      client.register({ ...REGISTRATION, port: 81, check: check.ttl({ deregisterCriticalAfter: 59_999 }) }),
     () => registration.ready({ timeout: 'soon' }),
     () => registration.wait('ready'),
     () => registration.wait(),

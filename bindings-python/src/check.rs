@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use crate::argument::{port, seconds, text};
 use crate::error::Result;
 
-/// How the health of an instance is decided: made by `ttl`, `heartbeat`, `tcp`, `http` or `grpc`, for `Client.register`.
+/// How an instance's health is decided: by `ttl`, `heartbeat`, `tcp`, `http` or `grpc`, for `Client.register`.
 #[pyclass(frozen, module = "callsheet")]
 pub(crate) struct Check(pub(crate) callsheet::Check);
 
@@ -37,8 +37,8 @@ fn timed(
 /// Healthy while this process lives and renews. The default.
 ///
 /// Args:
-///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-///         Only Consul does. Default: it stays.
+///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+///         removes it. Only Consul does. Default: it stays.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -52,8 +52,8 @@ pub(crate) fn ttl(deregister_critical_after: Option<&Bound<'_, PyAny>>) -> Resul
 ///
 /// Args:
 ///     interval: Seconds that may pass between two beats.
-///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-///         Only Consul does. Default: it stays.
+///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+///         removes it. Only Consul does. Default: it stays.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -74,8 +74,8 @@ pub(crate) fn heartbeat(
 ///     timeout: Seconds that one run may take. Default: 2.
 ///     address: Where to connect instead; needs `port`.
 ///     port: Where to connect instead; needs `address`.
-///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-///         Only Consul does. Default: it stays.
+///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+///         removes it. Only Consul does. Default: it stays.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -107,8 +107,8 @@ pub(crate) fn tcp(
 ///     target: A path on the instance, such as `/health`, or a whole `http://` URL.
 ///     interval: Seconds between two runs, at least 0.1. Default: 5.
 ///     timeout: Seconds that one run may take. Default: 2.
-///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-///         Only Consul does. Default: it stays.
+///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+///         removes it. Only Consul does. Default: it stays.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -130,8 +130,8 @@ pub(crate) fn http(
 ///         server as a whole.
 ///     interval: Seconds between two runs, at least 0.1. Default: 5.
 ///     timeout: Seconds that one run may take. Default: 2.
-///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-///         Only Consul does. Default: it stays.
+///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+///         removes it. Only Consul does. Default: it stays.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.

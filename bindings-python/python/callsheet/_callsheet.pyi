@@ -324,14 +324,14 @@ class Picker:
 
 @final
 class Check:
-    """How the health of an instance is decided: made by `ttl`, `heartbeat`, `tcp`, `http` or `grpc`, for `Client.register`."""
+    """How an instance's health is decided: by `ttl`, `heartbeat`, `tcp`, `http` or `grpc`, for `Client.register`."""
 
 def ttl(*, deregister_critical_after: float | None = None) -> Check:
     """Healthy while this process lives and renews. The default.
 
     Args:
-        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-            Only Consul does. Default: it stays.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -342,8 +342,8 @@ def heartbeat(interval: float, *, deregister_critical_after: float | None = None
 
     Args:
         interval: Seconds that may pass between two beats.
-        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-            Only Consul does. Default: it stays.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -364,8 +364,8 @@ def tcp(
         timeout: Seconds that one run may take. Default: 2.
         address: Where to connect instead; needs `port`.
         port: Where to connect instead; needs `address`.
-        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-            Only Consul does. Default: it stays.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -384,8 +384,8 @@ def http(
         target: A path on the instance, such as `/health`, or a whole `http://` URL.
         interval: Seconds between two runs, at least 0.1. Default: 5.
         timeout: Seconds that one run may take. Default: 2.
-        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-            Only Consul does. Default: it stays.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -405,8 +405,8 @@ def grpc(
             server as a whole.
         interval: Seconds between two runs, at least 0.1. Default: 5.
         timeout: Seconds that one run may take. Default: 2.
-        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry removes it.
-            Only Consul does. Default: it stays.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.
