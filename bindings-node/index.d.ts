@@ -296,11 +296,20 @@ export interface Stop {
 /** How the health of an instance is decided: made by one of {@link check}. */
 export interface Check {
   /** Which of them made it. */
-  readonly kind: 'ttl' | 'heartbeat' | 'tcp' | 'http'
+  readonly kind: 'ttl' | 'heartbeat' | 'tcp' | 'http' | 'grpc'
+}
+
+/** What every check can say. */
+export interface StayOptions {
+  /**
+   * Milliseconds, at least 60,000, that the instance may be critical before the registry removes it. Only Consul does.
+   * Default: it stays.
+   */
+  deregisterCriticalAfter?: number | undefined
 }
 
 /** How often a check runs. */
-export interface CheckOptions {
+export interface CheckOptions extends StayOptions {
   /** Milliseconds between two runs, at least 100. Default: 5,000. */
   interval?: number | undefined
   /** Milliseconds that one run may take. Default: 2,000. */
@@ -310,13 +319,13 @@ export interface CheckOptions {
 /** The ways to decide the health of an instance. Each throws `invalid_argument`. */
 export const check: {
   /** Healthy while this process lives and renews. The default. */
-  readonly ttl: () => Check
+  readonly ttl: (options?: StayOptions) => Check
   /**
    * Healthy while the program calls {@link Registration.beat} often enough: a program that hangs goes critical.
    *
    * @param interval Milliseconds that may pass between two beats.
    */
-  readonly heartbeat: (interval: number) => Check
+  readonly heartbeat: (interval: number, options?: StayOptions) => Check
   /**
    * Healthy while a port accepts connections: the instance's own, or another address and port.
    *
@@ -332,6 +341,14 @@ export const check: {
    * @param options How often.
    */
   readonly http: (target: string, options?: CheckOptions) => Check
+  /**
+   * Healthy while a gRPC server says of itself that it is `SERVING`, in the gRPC health protocol and without TLS.
+   *
+   * @param target `host:port`, `host:port/service`, or `/service` on the instance itself. Default: the instance's own
+   *   server as a whole.
+   * @param options How often.
+   */
+  readonly grpc: (target?: string, options?: CheckOptions) => Check
 }
 
 /** A running registration: it renews, and comes back after every loss, until it is closed. */

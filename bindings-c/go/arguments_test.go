@@ -47,6 +47,9 @@ func TestBadRegistrationsAreRefused(t *testing.T) {
 		"check at port 0":    {Service: "billing", Port: 80, Check: callsheet.TCP().At("h", 0)},
 		"target with NUL":    {Service: "billing", Port: 80, Check: callsheet.HTTP("/\x00")},
 		"no target":          {Service: "billing", Port: 80, Check: callsheet.HTTP("")},
+		"no such target":     {Service: "billing", Port: 80, Check: callsheet.GRPC("billing")},
+		"critical for 59 s":  {Service: "billing", Port: 80, Check: callsheet.TTL().DeregisterCriticalAfter(59 * time.Second)},
+		"critical for 0 s":   {Service: "billing", Port: 80, Check: callsheet.TTL().DeregisterCriticalAfter(0)},
 	} {
 		began := time.Now()
 		_, err := client.Register(within(t), one)

@@ -14,6 +14,7 @@ import (
 type Check struct {
 	kind              C.int32_t
 	interval, timeout time.Duration
+	deregister        time.Duration
 	address, target   string
 	port              int
 	elsewhere         bool
@@ -35,6 +36,10 @@ func TCP() Check { return Check{kind: C.CALLSHEET_CHECK_TCP} }
 // "/health", or a whole http:// URL.
 func HTTP(target string) Check { return Check{kind: C.CALLSHEET_CHECK_HTTP, target: target} }
 
+// GRPC is healthy while a gRPC server says of itself that it is SERVING, in the gRPC health protocol and without TLS. A target
+// is "host:port", "host:port/service", or "/service" on the instance itself; "" is the instance's own server as a whole.
+func GRPC(target string) Check { return Check{kind: C.CALLSHEET_CHECK_GRPC, target: target} }
+
 // At returns a TCP check that connects there instead of to the instance.
 func (c Check) At(address string, port int) Check {
 	c.address, c.port, c.elsewhere = address, port, true
@@ -50,6 +55,13 @@ func (c Check) Interval(interval time.Duration) Check {
 // Timeout returns the check with this time for one run. Default: 2 s.
 func (c Check) Timeout(timeout time.Duration) Check {
 	c.timeout = explicit(timeout)
+	return c
+}
+
+// DeregisterCriticalAfter returns the check with this time, at least a minute, that the instance may be critical before the
+// registry removes it. Only Consul does. Default: it stays.
+func (c Check) DeregisterCriticalAfter(after time.Duration) Check {
+	c.deregister = explicit(after)
 	return c
 }
 
@@ -70,6 +82,7 @@ func (c Check) options(a *arguments) *C.callsheet_check_options_t {
 	}
 	made.interval_ms = a.duration(c.interval)
 	made.timeout_ms = a.duration(c.timeout)
+	made.deregister_critical_after_ms = a.duration(c.deregister)
 	made.target = a.optional("target", c.target)
 	if c.kind == C.CALLSHEET_CHECK_HTTP {
 		made.target = a.text("target", c.target)

@@ -180,11 +180,19 @@ func TestChecks(t *testing.T) {
 	client := connect(t, "memory:")
 	healthy := atomic.Bool{}
 	healthy.Store(true)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/health" || !healthy.Load() {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/grpc.health.v1.Health/Check" && healthy.Load() {
+			w.Header().Set("Trailer", "Grpc-Status")
+			_, _ = w.Write([]byte{0, 0, 0, 0, 2, 8, 1}) // SERVING
+			w.Header().Set("Grpc-Status", "0")
+		} else if r.URL.Path != "/health" || !healthy.Load() {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	}))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
 	defer server.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -194,7 +202,8 @@ func TestChecks(t *testing.T) {
 	registrations := map[string]*callsheet.RegistrationHandle{}
 	for id, check := range map[string]callsheet.Check{
 		"http":      callsheet.HTTP("/health").Interval(often).Timeout(patience),
-		"heartbeat": callsheet.Heartbeat(patience),
+		"grpc":      callsheet.GRPC("").Interval(often).Timeout(patience),
+		"heartbeat": callsheet.Heartbeat(patience).DeregisterCriticalAfter(time.Minute),
 		"tcp":       callsheet.TCP().Interval(often).At("127.0.0.1", listener.Addr().(*net.TCPAddr).Port),
 		"ttl":       callsheet.TTL(),
 		"none":      {},
@@ -203,7 +212,7 @@ func TestChecks(t *testing.T) {
 		must(t, err)
 	}
 	must(t, registrations["heartbeat"].Beat())
-	_, err = client.WaitFor(within(t), "billing", 5)
+	_, err = client.WaitFor(within(t), "billing", 6)
 	must(t, err)
 	healthy.Store(false)
 	listener.Close()

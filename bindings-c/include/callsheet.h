@@ -341,6 +341,11 @@ enum callsheet_check_kind
      * Healthy while a GET of `target` is answered with a status of 200 to 299.
      */
     CALLSHEET_CHECK_HTTP = 4,
+    /**
+     * Healthy while a gRPC server says of itself that it is `SERVING`, in the gRPC health protocol and without TLS: the
+     * instance's own server as a whole, or `target`.
+     */
+    CALLSHEET_CHECK_GRPC = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -795,9 +800,15 @@ typedef struct callsheet_check_options_t {
      */
     int64_t port;
     /**
-     * For http: a path on the instance such as "/health", or a whole `http://` URL.
+     * For http: a path on the instance such as "/health", or a whole `http://` URL. For grpc: "host:port",
+     * "host:port/service", or "/service" on the instance itself; NULL: the instance's own server as a whole.
      */
     const char *target;
+    /**
+     * Time that the instance may be critical before the registry removes it, at least 60000. Only Consul does. -1: it
+     * stays.
+     */
+    int64_t deregister_critical_after_ms;
 } callsheet_check_options_t;
 
 /**
@@ -2544,9 +2555,9 @@ void callsheet_watch_free(struct callsheet_watch_t *watch);
         sizeof(callsheet_filter_options_t), NULL, 0, NULL, NULL, NULL, 0, true    \
     }
 
-#define CALLSHEET_CHECK_OPTIONS_INIT                                                            \
-    {                                                                                           \
-        sizeof(callsheet_check_options_t), (int32_t)CALLSHEET_CHECK_TTL, -1, -1, NULL, -1, NULL \
+#define CALLSHEET_CHECK_OPTIONS_INIT                                                                \
+    {                                                                                               \
+        sizeof(callsheet_check_options_t), (int32_t)CALLSHEET_CHECK_TTL, -1, -1, NULL, -1, NULL, -1 \
     }
 
 #define CALLSHEET_REGISTRATION_OPTIONS_INIT                                                              \

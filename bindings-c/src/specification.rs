@@ -20,6 +20,9 @@ pub enum callsheet_check_kind {
     CALLSHEET_CHECK_TCP = 3,
     /// Healthy while a GET of `target` is answered with a status of 200 to 299.
     CALLSHEET_CHECK_HTTP = 4,
+    /// Healthy while a gRPC server says of itself that it is `SERVING`, in the gRPC health protocol and without TLS: the
+    /// instance's own server as a whole, or `target`.
+    CALLSHEET_CHECK_GRPC = 5,
 }
 
 /// A check. Begin with `CALLSHEET_CHECK_OPTIONS_INIT`.
@@ -38,8 +41,12 @@ pub struct callsheet_check_options_t {
     pub address: *const c_char,
     /// For tcp: where to connect instead, together with `address`; -1 when not given.
     pub port: i64,
-    /// For http: a path on the instance such as "/health", or a whole `http://` URL.
+    /// For http: a path on the instance such as "/health", or a whole `http://` URL. For grpc: "host:port",
+    /// "host:port/service", or "/service" on the instance itself; NULL: the instance's own server as a whole.
     pub target: *const c_char,
+    /// Time that the instance may be critical before the registry removes it, at least 60000. Only Consul does. -1: it
+    /// stays.
+    pub deregister_critical_after_ms: i64,
 }
 
 // SAFETY: `repr(C)`, and the size is first.
@@ -54,6 +61,7 @@ unsafe impl Options for callsheet_check_options_t {
         address: std::ptr::null(),
         port: -1,
         target: std::ptr::null(),
+        deregister_critical_after_ms: -1,
     };
 }
 
@@ -175,6 +183,10 @@ unsafe fn check(options: *const callsheet_check_options_t) -> Result<Check> {
                 _ => return Err(invalid("a tcp check takes address and port together, or neither")),
             },
             4 => Check::http(required("target", options.target)?),
+            5 => match text("target", options.target)? {
+                Some(target) => Check::grpc_target(target),
+                None => Check::grpc(),
+            },
             kind => return Err(invalid(format!("there is no check {kind}; it is one of CALLSHEET_CHECK_*"))),
         };
         if let Some(interval) = interval {
@@ -182,6 +194,9 @@ unsafe fn check(options: *const callsheet_check_options_t) -> Result<Check> {
         }
         if let Some(timeout) = duration("check timeout", options.timeout_ms)? {
             check = check.timeout(timeout);
+        }
+        if let Some(after) = duration("deregister_critical_after", options.deregister_critical_after_ms)? {
+            check = check.deregister_critical_after(after);
         }
         Ok(check)
     }

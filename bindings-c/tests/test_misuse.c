@@ -231,6 +231,13 @@ TEST(arguments_out_of_range_are_refused) {
     check.target = "/health";
     check.interval_ms = 1;
     INVALID(callsheet_register(client, &options, &made, &error));
+    check = (callsheet_check_options_t)CALLSHEET_CHECK_OPTIONS_INIT;
+    check.kind = CALLSHEET_CHECK_GRPC;
+    check.target = "billing";
+    INVALID(callsheet_register(client, &options, &made, &error));
+    check.target = NULL;
+    check.deregister_critical_after_ms = 59999;
+    INVALID(callsheet_register(client, &options, &made, &error));
 
     callsheet_registration_t *registration = registered(client, "billing", 8080);
     INVALID(callsheet_registration_wait(registration, 0, 0, &error));

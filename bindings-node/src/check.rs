@@ -12,6 +12,7 @@ pub struct Check {
     pub kind: String,
     pub interval: Option<f64>,
     pub timeout: Option<f64>,
+    pub deregister_critical_after: Option<f64>,
     pub target: Option<String>,
     pub address: Option<String>,
     pub port: Option<i64>,
@@ -25,6 +26,8 @@ impl TryFrom<Check> for callsheet::Check {
         let mut check = match (&*given.kind, given.target, given.address, given.port) {
             ("heartbeat", ..) => callsheet::Check::heartbeat(interval.unwrap_or_default()),
             ("http", target, ..) => callsheet::Check::http(target.unwrap_or_default()),
+            ("grpc", Some(target), ..) => callsheet::Check::grpc_target(target),
+            ("grpc", None, ..) => callsheet::Check::grpc(),
             ("tcp", _, Some(address), Some(port)) => callsheet::Check::tcp_target(address, check_port(port)?),
             ("tcp", _, None, None) => callsheet::Check::tcp(),
             ("tcp", ..) => return Err(invalid("a tcp check takes address and port together, or neither")),
@@ -35,6 +38,9 @@ impl TryFrom<Check> for callsheet::Check {
         }
         if let Some(timeout) = given.timeout {
             check = check.timeout(milliseconds("timeout", timeout)?);
+        }
+        if let Some(after) = given.deregister_critical_after {
+            check = check.deregister_critical_after(milliseconds("deregisterCriticalAfter", after)?);
         }
         Ok(check)
     }

@@ -3,6 +3,7 @@
 const assert = require('node:assert')
 const net = require('node:net')
 const http = require('node:http')
+const http2 = require('node:http2')
 const test = require('node:test')
 const { check, connect } = require('..')
 const { client: connected, eventually, failure, local } = require('./helpers')
@@ -120,9 +121,20 @@ test('checks decide the status', async (t) => {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
   const { port } = server.address()
+  const grpc = http2.createServer()
+  grpc.on('stream', (stream, headers) => {
+    stream.respond({ 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    const serving = healthy.status === 200 && headers[':path'] === '/grpc.health.v1.Health/Check'
+    stream.end(Buffer.from([0, 0, 0, 0, 2, 8, serving ? 1 : 2]))
+  })
+  await new Promise((resolve) => grpc.listen(0, '127.0.0.1', resolve))
+  t.after(() => grpc.close())
+  const target = `127.0.0.1:${grpc.address().port}`
   const interval = 100
   const status = async (service) => (await client.lookup(service, { healthy: false })).at(0)?.status
   await client.register({ service: 'http', port, check: check.http('/health', { interval, timeout: 5000 }) })
+  await client.register({ service: 'grpc', port: 1, check: check.grpc(target, { interval, timeout: 5000 }) })
   await client.register({ service: 'tcp', port, check: check.tcp({ interval }) })
   await client.register({
     service: 'aside',
@@ -132,6 +144,7 @@ test('checks decide the status', async (t) => {
   await client.register({ service: 'ttl', port: 1, check: check.ttl() })
   const beating = await client.register({ service: 'beat', port: 1, check: check.heartbeat(interval) })
   await eventually(async () => (await status('http')) === 'critical')
+  await eventually(async () => (await status('grpc')) === 'critical')
   await eventually(async () => (await status('beat')) === 'critical')
   assert.deepStrictEqual(
     [await status('tcp'), await status('aside'), await status('ttl')],
@@ -139,6 +152,7 @@ test('checks decide the status', async (t) => {
   )
   healthy.status = 200
   await eventually(async () => (await status('http')) === 'passing')
+  await eventually(async () => (await status('grpc')) === 'passing')
   await eventually(async () => {
     beating.beat()
     return (await status('beat')) === 'passing'

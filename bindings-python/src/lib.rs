@@ -28,7 +28,7 @@ mod _callsheet {
     #[pymodule_export]
     use crate::callbacks::{Dispatcher, Job};
     #[pymodule_export]
-    use crate::check::{Check, heartbeat, http, tcp, ttl};
+    use crate::check::{Check, grpc, heartbeat, http, tcp, ttl};
     #[pymodule_export]
     use crate::cli::command_line;
     #[pymodule_export]

@@ -190,6 +190,8 @@ def test_checks_are_checked(client: callsheet.Client) -> None:
         lambda: callsheet.tcp(address="10.0.0.1"),
         lambda: callsheet.tcp(address="10.0.0.1", port=0),
         lambda: callsheet.http("\ud800"),
+        lambda: callsheet.grpc("\ud800"),
+        lambda: callsheet.ttl(deregister_critical_after=-1),
     ]
     for make in makes:
         with pytest.raises(callsheet.InvalidArgument):
@@ -199,6 +201,10 @@ def test_checks_are_checked(client: callsheet.Client) -> None:
         callsheet.tcp(interval=0.01),
         callsheet.tcp(timeout=0),
         callsheet.http("health"),
+        callsheet.grpc("billing"),
+        callsheet.grpc(""),
+        callsheet.heartbeat(1, deregister_critical_after=59),
+        callsheet.grpc(deregister_critical_after=31 * 24 * 3600),
     ):
         with pytest.raises(callsheet.InvalidArgument):
             client.register("billing", 80, check=check)

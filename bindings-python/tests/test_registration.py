@@ -125,6 +125,14 @@ def test_checks_decide_the_status(client: callsheet.Client) -> None:
     eventually(lambda: [i.status for i in client.lookup("billing", healthy=False)] == ["critical"], 25)
 
 
+def test_a_grpc_check_wants_an_answer(client: callsheet.Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = f"127.0.0.1:{server.getsockname()[1]}/billing"
+        check = callsheet.grpc(target, interval=0.1, timeout=0.2, deregister_critical_after=60)
+        client.register("billing", 80, check=check)
+        eventually(lambda: [i.status for i in client.lookup("billing", healthy=False)] == ["critical"], 25)
+
+
 def test_states_are_told_in_order_and_to_the_end(client: callsheet.Client, memory: Memory) -> None:
     told: list[str] = []
     registration = client.register("billing", 80, on_state=told.append)

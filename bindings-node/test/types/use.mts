@@ -43,10 +43,12 @@ await connect('memory:', { tll: 5 })
 await connect('memory:', { timeout: '5s' })
 
 const checks: Check[] = [
-  check.ttl(),
-  check.heartbeat(1000),
+  check.ttl({ deregisterCriticalAfter: 60_000 }),
+  check.heartbeat(1000, { deregisterCriticalAfter: 60_000 }),
   check.tcp({ address: 'h', port: 1, interval: 100 }),
   check.http('/health', { timeout: 100 }),
+  check.grpc(),
+  check.grpc('/billing', { timeout: 100 }),
 ]
 // @ts-expect-error: the interval is the point of it
 check.heartbeat()

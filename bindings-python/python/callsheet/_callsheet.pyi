@@ -33,6 +33,7 @@ __all__ = [
     "close_all",
     "codes",
     "command_line",
+    "grpc",
     "heartbeat",
     "http",
     "next_log_line",
@@ -323,19 +324,29 @@ class Picker:
 
 @final
 class Check:
-    """How the health of an instance is decided: made by `ttl`, `heartbeat`, `tcp` or `http`, for `Client.register`."""
+    """How an instance's health is decided: by `ttl`, `heartbeat`, `tcp`, `http` or `grpc`, for `Client.register`."""
 
-def ttl() -> Check:
-    """Healthy while this process lives and renews. The default."""
+def ttl(*, deregister_critical_after: float | None = None) -> Check:
+    """Healthy while this process lives and renews. The default.
 
-def heartbeat(interval: float) -> Check:
+    Args:
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
+
+    Raises:
+        InvalidArgument: An argument is not allowed.
+    """
+
+def heartbeat(interval: float, *, deregister_critical_after: float | None = None) -> Check:
     """Healthy while the program calls `Registration.beat` often enough: a deadlocked program goes critical.
 
     Args:
         interval: Seconds that may pass between two beats.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
-        InvalidArgument: `interval` is not a duration.
+        InvalidArgument: An argument is not allowed.
     """
 
 def tcp(
@@ -344,6 +355,7 @@ def tcp(
     timeout: float | None = None,
     address: str | None = None,
     port: int | None = None,
+    deregister_critical_after: float | None = None,
 ) -> Check:
     """Healthy while a port accepts connections: the instance's own, or another address and port.
 
@@ -352,18 +364,49 @@ def tcp(
         timeout: Seconds that one run may take. Default: 2.
         address: Where to connect instead; needs `port`.
         port: Where to connect instead; needs `address`.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.
     """
 
-def http(target: str, *, interval: float | None = None, timeout: float | None = None) -> Check:
+def http(
+    target: str,
+    *,
+    interval: float | None = None,
+    timeout: float | None = None,
+    deregister_critical_after: float | None = None,
+) -> Check:
     """Healthy while a GET is answered with a status of 200 to 299.
 
     Args:
         target: A path on the instance, such as `/health`, or a whole `http://` URL.
         interval: Seconds between two runs, at least 0.1. Default: 5.
         timeout: Seconds that one run may take. Default: 2.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
+
+    Raises:
+        InvalidArgument: An argument is not allowed.
+    """
+
+def grpc(
+    target: str | None = None,
+    *,
+    interval: float | None = None,
+    timeout: float | None = None,
+    deregister_critical_after: float | None = None,
+) -> Check:
+    """Healthy while a gRPC server says of itself that it is `SERVING`, in the gRPC health protocol and without TLS.
+
+    Args:
+        target: `host:port`, `host:port/service`, or `/service` on the instance itself. Default: the instance's own
+            server as a whole.
+        interval: Seconds between two runs, at least 0.1. Default: 5.
+        timeout: Seconds that one run may take. Default: 2.
+        deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
+            removes it. Only Consul does. Default: it stays.
 
     Raises:
         InvalidArgument: An argument is not allowed.

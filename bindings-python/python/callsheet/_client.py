@@ -91,7 +91,8 @@ class Client(Connection):
             zone: Where it runs, such as an availability zone.
             version: What it runs.
             ttl: Seconds that the registry keeps it without hearing of it, 1 to 86,400. Default: the client's.
-            check: How its health is decided: `ttl` (the default), `heartbeat`, `tcp` or `http` of this package.
+            check: How its health is decided: `ttl` (the default), `heartbeat`, `tcp`, `http` or `grpc` of
+                this package.
             ready: False publishes nothing until `Registration.ready` is called.
             wait_for_port: Publish only once the port accepts a connection.
             drain: Seconds that closing waits for calls under way. Default: the client's.

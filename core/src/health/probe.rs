@@ -183,6 +183,18 @@ mod tests {
         assert!(!accepts("127.0.0.1", port).await);
     }
 
+    #[tokio::test]
+    async fn a_server_that_gives_no_answer_is_critical_in_time() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for check in [Check::http("/health"), Check::grpc()] {
+            let check = check.timeout(Duration::from_millis(50));
+            let (status, why) = Probe { check, address: "127.0.0.1".into(), port }.once().await.unwrap();
+            assert_eq!(status, Status::Critical);
+            assert!(why.ends_with("no answer within 50ms"), "{why}");
+        }
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_socket_that_meets_itself_is_no_listener() {

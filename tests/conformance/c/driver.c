@@ -193,10 +193,10 @@ static callsheet_code stats(const struct request *request) {
 }
 
 static callsheet_code read_check(const struct request *request, callsheet_check_options_t *check) {
-    const char *kinds[] = {"ttl", "heartbeat", "tcp", "http"};
+    const char *kinds[] = {"ttl", "heartbeat", "tcp", "http", "grpc"};
     const char *kind = request_text(request, "with.check.kind");
     check->kind = 99;
-    for (int32_t i = 0; i < 4; i++) {
+    for (int32_t i = 0; i < 5; i++) {
         if (strcmp(kind, kinds[i]) == 0)
             check->kind = i + 1;
     }
@@ -208,6 +208,9 @@ static callsheet_code read_check(const struct request *request, callsheet_check_
     if (request_has(request, "with.check.port"))
         check->port = (int64_t)request_number(request, "with.check.port", 0);
     check->target = request_text(request, "with.check.target");
+    if (request_has(request, "with.check.deregister_critical_after"))
+        check->deregister_critical_after_ms =
+            milliseconds(request_number(request, "with.check.deregister_critical_after", 0));
     return CALLSHEET_OK;
 }
 

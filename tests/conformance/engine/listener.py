@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+
+T = TypeVar("T")
+
+
+def once_free(bind: Callable[[], T]) -> T:
+    """Take a port; tried again while it is taken."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return bind()
+        except (OSError, RuntimeError):  # the latter is gRPC's
+            # A process that another scenario starts just now may hold a copy of the port's last listener.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 class Listener:
@@ -13,20 +36,9 @@ class Listener:
 
     def __init__(self, port: int, answers: int | None) -> None:
         self.port, self.answers, self.open = port, answers, True
-        self.socket = self.bind(time.monotonic() + 5)
+        self.socket = once_free(lambda: socket.create_server(("127.0.0.1", port)))
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
-
-    def bind(self, deadline: float) -> socket.socket:
-        """Listen; tried again while the port is taken."""
-        while True:
-            try:
-                return socket.create_server(("127.0.0.1", self.port))
-            except OSError:
-                # A process that another scenario starts just now may hold a copy of the port's last listener.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
 
     def serve(self) -> None:
         """Take connections until closed."""
@@ -45,3 +57,22 @@ class Listener:
             with contextlib.suppress(OSError):  # it may be awake already
                 socket.create_connection(("127.0.0.1", self.port)).close()
             self.thread.join()
+
+
+class HealthServer:
+    """A gRPC server that says how it and its services are, by name; the name of the whole is empty."""
+
+    def __init__(self, port: int, serves: dict[str, str]) -> None:
+        health = HealthServicer()
+        for service, status in serves.items():
+            health.set(service, HealthCheckResponse.ServingStatus.Value(status))
+        # Without the option a second server could listen on the port of the first.
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
+        add_HealthServicer_to_server(health, self.server)
+        once_free(lambda: self.server.add_insecure_port(f"127.0.0.1:{port}"))
+        self.server.start()
+
+    def close(self) -> None:
+        """Stop listening; the port is free when this returns."""
+        self.server.stop(0).wait()

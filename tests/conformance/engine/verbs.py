@@ -53,7 +53,7 @@ VERBS = {
     "spread": verb("picker", takes="picks failed hold", question=True),
     "call": verb("picker", takes="attempts fails"),
     "close": verb(""),
-    "listen": verb(opens="listener", takes="port answers"),
+    "listen": verb(opens="listener", takes="port answers serves"),
     "peer": verb(opens="peer", takes="env"),
     "kill": verb("peer", takes="signal"),
     "exit": verb("peer"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from driver import Broken, Driver, Wrong
 from judge import difference
-from listener import Listener
+from listener import HealthServer, Listener
 from verbs import VERBS, request
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class World:
         self.main = Process(driver)
         self.peers: dict[str, Process] = {}
         self.all = [self.main]
-        self.listeners: dict[str, Listener] = {}
+        self.listeners: dict[str, Listener | HealthServer] = {}
 
     @property
     def url(self) -> str:
@@ -174,7 +174,10 @@ class World:
     def do_listen(self, _process, asked, _deadline):
         if old := self.listeners.pop(asked["as"], None):
             old.close()
-        self.listeners[asked["as"]] = Listener(asked["port"], asked.get("answers"))
+        if "serves" in asked:
+            self.listeners[asked["as"]] = HealthServer(asked["port"], asked["serves"])
+        else:
+            self.listeners[asked["as"]] = Listener(asked["port"], asked.get("answers"))
 
     def peer(self, name: str) -> Process:
         """A peer by its name."""

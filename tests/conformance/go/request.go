@@ -41,6 +41,7 @@ type check struct {
 	Kind, Address, Target string
 	Port                  *int
 	Interval, Timeout     *float64
+	DeregisterAfter       *float64 `json:"deregister_critical_after"`
 }
 
 type filter struct {
@@ -98,7 +99,7 @@ func (c check) check() (callsheet.Check, error) {
 	case "ttl":
 		made = callsheet.TTL()
 	case "heartbeat":
-		return callsheet.Heartbeat(seconds(*c.Interval)), nil
+		made = callsheet.Heartbeat(seconds(*c.Interval))
 	case "tcp":
 		made = callsheet.TCP()
 		if c.Port != nil || c.Address != "" {
@@ -110,6 +111,8 @@ func (c check) check() (callsheet.Check, error) {
 		}
 	case "http":
 		made = callsheet.HTTP(c.Target)
+	case "grpc":
+		made = callsheet.GRPC(c.Target)
 	default:
 		return made, fmt.Errorf("there is no check %q", c.Kind)
 	}
@@ -118,6 +121,9 @@ func (c check) check() (callsheet.Check, error) {
 	}
 	if c.Timeout != nil {
 		made = made.Timeout(seconds(*c.Timeout))
+	}
+	if c.DeregisterAfter != nil {
+		made = made.DeregisterCriticalAfter(seconds(*c.DeregisterAfter))
 	}
 	return made, nil
 }

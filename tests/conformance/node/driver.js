@@ -11,7 +11,7 @@ const code = (error) => error?.code ?? null
 const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
 
 /** Arguments as this API spells them: other names, and milliseconds. */
-const TIMES = ['timeout', 'ttl', 'drain', 'emptyHold', 'cacheMaxAge', 'interval']
+const TIMES = ['timeout', 'ttl', 'drain', 'emptyHold', 'cacheMaxAge', 'interval', 'deregisterCriticalAfter']
 function spelled(given = {}) {
   const named = Object.entries(given).map(([name, value]) => [camel(name), value])
   const timed = (name, value) => (TIMES.includes(name) && typeof value === 'number' ? value * 1000 : value)
@@ -35,9 +35,9 @@ function snapshot(seen, previous) {
 }
 
 function checkOf({ kind, interval, target, ...rest }) {
-  if (kind === 'heartbeat') return check.heartbeat(interval * 1000)
+  if (kind === 'heartbeat') return check.heartbeat(interval * 1000, spelled(rest))
   const timed = spelled(interval === undefined ? rest : { interval, ...rest })
-  return kind === 'http' ? check.http(target, timed) : check[kind](timed)
+  return kind === 'http' || kind === 'grpc' ? check[kind](target, timed) : check[kind](timed)
 }
 
 /** A watch, and the promise of its next value, which outlasts a wait. */

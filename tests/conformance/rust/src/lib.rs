@@ -4,6 +4,7 @@
 mod args;
 mod callback;
 mod compare;
+mod health;
 mod listener;
 mod peer;
 mod registry;

@@ -33,7 +33,7 @@ impl Listener {
 }
 
 /// A process that another scenario starts just now may hold a copy of the port's last listener for a moment.
-fn bind(port: u16) -> io::Result<TcpListener> {
+pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         match TcpListener::bind(("127.0.0.1", port)) {

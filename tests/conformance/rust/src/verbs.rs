@@ -2,6 +2,7 @@
 
 use callsheet::{Check, Error, Filter, Instance, OptionValue, Registration, Snapshot, host};
 use serde_json::{Value, json};
+use tonic_health::ServingStatus;
 
 use crate::args::{Args, Fail, wrong};
 
@@ -60,9 +61,11 @@ pub(crate) fn registration(mut with: Args) -> Result<Registration, Fail> {
 fn check(mut args: Args) -> Result<Check, Fail> {
     let kind = args.text("kind")?.unwrap_or_else(|| "ttl".into());
     let (interval, limit) = (args.seconds("interval")?, args.seconds("timeout")?);
+    let critical = args.seconds("deregister_critical_after")?;
     let check = match (kind.as_str(), args.text("address")?, args.whole("port")?) {
         ("ttl", None, None) => Check::ttl(),
         ("http", None, None) => Check::http(args.need("target")?),
+        ("grpc", None, None) => args.text("target")?.map_or_else(Check::grpc, Check::grpc_target),
         ("heartbeat", None, None) => Check::heartbeat(interval.unwrap_or_default()),
         ("tcp", None, None) => Check::tcp(),
         ("tcp", Some(address), Some(port)) => Check::tcp_target(address, host::check_port(port)?),
@@ -70,7 +73,19 @@ fn check(mut args: Args) -> Result<Check, Fail> {
     };
     args.end()?;
     let check = interval.into_iter().fold(check, Check::interval);
-    Ok(limit.into_iter().fold(check, Check::timeout))
+    let check = limit.into_iter().fold(check, Check::timeout);
+    Ok(critical.into_iter().fold(check, Check::deregister_critical_after))
+}
+
+/// The statuses that a gRPC server tells of its services, by their names.
+pub(crate) fn serves(args: &mut Args) -> Result<Option<Vec<(String, ServingStatus)>>, Fail> {
+    let Some(pairs) = args.pairs("serves")? else { return Ok(None) };
+    let status = |(name, status): (String, String)| match &*status {
+        "SERVING" => Ok((name, ServingStatus::Serving)),
+        "NOT_SERVING" => Ok((name, ServingStatus::NotServing)),
+        other => wrong(format!("{other} is no status that a server serves")),
+    };
+    pairs.into_iter().map(status).collect::<Result<_, _>>().map(Some)
 }
 
 pub(crate) fn filter(args: &mut Args) -> Result<Filter, Fail> {

@@ -17,10 +17,11 @@ use tokio::time::{sleep, timeout};
 use crate::args::{Args, Fail, wrong};
 use crate::callback::Callback;
 use crate::compare::difference;
+use crate::health::HealthServer;
 use crate::listener::Listener;
 use crate::peer::Peer;
 use crate::registry::Registry;
-use crate::verbs::{code, filter, option, registration, snapshot};
+use crate::verbs::{code, filter, option, registration, serves, snapshot};
 
 /// Asked again until the answer is the expected one or `within` is over. Everything else is done once.
 const QUESTIONS: [&str; 9] =
@@ -41,6 +42,7 @@ enum Handle {
     Pick(Option<Pick>),
     Callback(Callback),
     Listener(Option<Listener>),
+    Health(Option<HealthServer>),
     Peer(Peer),
 }
 
@@ -349,10 +351,16 @@ impl World {
             "fault" => self.registry.fault(args)?,
             "listen" => {
                 let port = host::check_port(args.whole("port")?.unwrap_or_default())?;
-                let listener = Listener::open(port, args.whole("answers")?);
+                let listener = match serves(args)? {
+                    Some(serves) => {
+                        HealthServer::open(port, serves).map(|server| Handle::Health(Some(server)))
+                    }
+                    None => Listener::open(port, args.whole("answers")?)
+                        .map(|listener| Handle::Listener(Some(listener))),
+                };
                 let listener =
                     listener.map_err(|why| Fail::Wrong(format!("can't listen on {port}: {why}")))?;
-                return self.keep(args, "listener", Handle::Listener(Some(listener)));
+                return self.keep(args, "listener", listener);
             }
             "peer" => {
                 let peer = Peer::start(&self.peer, self.url(), args.pairs("env")?.unwrap_or_default())?;
@@ -375,6 +383,7 @@ impl World {
                     Some(Handle::Names(names)) => names.close(),
                     Some(Handle::Callback(callback)) => callback.close().await?,
                     Some(Handle::Listener(listener)) => drop(listener.take()),
+                    Some(Handle::Health(server)) => drop(server.take()),
                     _ => return wrong(format!("there is nothing to close that is called {name:?}")),
                 }
             }
