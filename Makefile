@@ -75,7 +75,7 @@ target/.npm-package: bindings-node/node_modules/.package-lock.json $(BIN)/.tools
 	@touch $@
 
 .PHONY: servers
-servers: | go-tools ## etcd and the fault proxy, for the tests (two minutes the first time)
+servers: | go-tools ## etcd, Consul and the fault proxy, for the tests (ten minutes the first time)
 	@tests/servers/build.sh
 
 .PHONY: servers-path

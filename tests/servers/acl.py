@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 # May everything, from the first start on: the initial management token, and what agents keep their nodes with.
 ROOT = "00000000-0000-4000-8000-00000000a001"
 # Whom `acl=True` makes, and what they may do. Their secrets outlive a wipe.
-READ = 'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" } agent_prefix "" { policy = "read" }'
+NODES = 'node_prefix "" { policy = "read" } agent_prefix "" { policy = "read" }'
 RULES = {
-    "app": READ.replace("read", "write", 1),
-    "reader": READ,
+    "app": 'service_prefix "" { policy = "write" } ' + NODES,
+    "reader": 'service_prefix "" { policy = "read" } ' + NODES,
     "none": "",
 }
 

@@ -47,8 +47,8 @@ class Catalog:
     # --- Services -----------------------------------------------------------------------------------------------
 
     def services(self, *, dc: str | None = None) -> dict[str, list[str]]:
-        """Name → tags of all its instances; `consul` is one of them."""
-        return dict(self.call("GET", "catalog/services", dc=dc))
+        """Name → tags of all its instances, sorted; `consul` is one of them."""
+        return {name: sorted(tags) for name, tags in self.call("GET", "catalog/services", dc=dc).items()}
 
     def instances(self, service: str, *, passing: bool = False, dc: str | None = None) -> list[Instance]:
         """By id. A consistent read."""

@@ -117,7 +117,7 @@ class Consul:
 
     @property
     def tokens(self) -> dict[str, str]:
-        """`root`, `app` (reads all, registers services), `reader`, `none` (may nothing) → secret. Empty without ACLs."""
+        """`root`, `app` (reads all, registers services), `reader`, `none` (may nothing) → secret; {} without ACLs."""
         return dict(self.acl.named) if self.options.acl else {}
 
     @property
@@ -207,9 +207,18 @@ class Consul:
 
     @property
     def leader(self) -> int:
-        """Which member leads the first datacenter, as an index of `members`."""
-        leader = self.catalog.leader()
-        return next(at for at, member in enumerate(self.members) if member.rpc_advertised == leader)
+        """Which member leads the first datacenter, as an index of `members`. Waits for another one when that does not
+        serve any more, which the others may not have noticed yet.
+        """
+        until = time.monotonic() + START_DEADLINE
+        while True:
+            leader = self.catalog.leader()
+            at = next(at for at, member in enumerate(self.members) if member.rpc_advertised == leader)
+            if self.members[at].serving:
+                return at
+            if time.monotonic() > until:
+                raise Unreachable("no server that serves leads")
+            time.sleep(0.02)
 
     # --- Steps --------------------------------------------------------------------------------------------------
 

@@ -170,6 +170,10 @@ def _restore(consul: Consul, token: str) -> Answer:
     return {}
 
 
+def _calls(consul: Consul, method: str, path: str, member: int = 0) -> Answer:
+    return {"calls": consul.members[member].local.calls(method, path)}
+
+
 def _metrics(consul: Consul, member: int = 0) -> Answer:
     return {"metrics": consul.members[member].local.metrics()}
 
@@ -219,6 +223,7 @@ VERBS: dict[str, Callable[..., Answer]] = {
     "change": _change,
     "revoke": _revoke,
     "restore": _restore,
+    "calls": _calls,
     "metrics": _metrics,
     "certificate": _certificate,
     "call": _call,

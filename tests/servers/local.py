@@ -103,3 +103,14 @@ class Local:
         answer = self.api.answer("GET", "agent/metrics", format="prometheus")
         assert answer.status == 200, answer.body
         return {name: float(value) for name, value in METRIC.findall(answer.body.decode())}
+
+    def calls(self, verb: str, path: str) -> int:
+        """How many requests of a kind it has answered since it started; `path` with `_` in the place of a name, such as
+        `agent/check/update/_`.
+        """
+        metrics = self.metrics()
+        old = f"consul_http_{verb}_v1_{path.replace('/', '_')}_count"
+        # Since 1.9 a name is nothing, not `_`.
+        name = "_".join("" if part == "_" else part for part in path.split("/"))
+        new = f'consul_api_http_count{{method="{verb}",path="v1_{name}"}}'
+        return int(metrics.get(new, metrics.get(old, 0)))

@@ -116,3 +116,70 @@ def test_everything_is_gone_when(end: str, desk: Desk) -> None:
         assert desk.process.stdin is not None
         desk.process.stdin.close()
     until(lambda: gone(started), 15)
+
+
+def test_every_verb_of_consul(desk: Desk) -> None:
+    started = desk.ok("start", kind="consul", clients=1, acl=True, proxied=True, rpc_proxied=True)
+    name, tokens = started["name"], started["tokens"]
+    assert started["url"] == f"consul://{started['endpoints'][0]}?token={tokens['app']}"
+    assert started["nodes"] == ["client0", "server0"]
+    assert started["endpoints"] != started["direct"]
+    desk.ok("register", name=name, service="a", port=80, tags=["x"], check={"TTL": "60s"})
+    desk.ok("set_check", name=name, id="service:a", status="passing", note="fine")
+    assert desk.ok("services", name=name)["services"]["a"]["Port"] == 80
+    assert desk.ok("services", name=name, member=1)["services"] == {}
+    assert desk.ok("checks", name=name)["checks"]["service:a"]["Output"] == "fine"
+    assert desk.ok("calls", name=name, method="PUT", path="agent/check/update/_")["calls"] == 1
+
+    def instances(**how: Any) -> list[tuple[str, str]]:
+        found = desk.ok("instances", name=name, **how)["instances"]
+        return [(instance["id"], instance["status"]) for instance in found]
+
+    until(lambda: instances(service="a", passing=True) == [("a", "passing")])
+    desk.ok("maintenance", name=name, id="a", reason="painting")
+    until(lambda: instances(service="a") == [("a", "maintenance")])
+    desk.ok("maintenance", name=name, id="a", on=False)
+    desk.ok("deregister_check", name=name, id="service:a")
+    desk.ok("deregister", name=name, id="a")
+    desk.ok("register_external", name=name, node="n", service="b", port=81, status="warning")
+    assert instances(service="b") == [("b", "warning")]
+    desk.ok("deregister_external", name=name, node="n")
+    desk.ok("register_external", name=name, node="n", service="b", port=81)
+    desk.ok("empty", name=name)
+    assert instances(service="b") == []
+    token = desk.ok("token", name=name, rules='agent_prefix "" { policy = "read" }')["token"]
+    asked = {"name": name, "member": 1, "path": "agent/self", "token": token}
+    assert desk.ok("call", **asked)["status"] == 200
+    desk.ok("change", name=name, token=token, rules="")
+    assert desk.ok("call", **asked)["status"] == 403
+    desk.ok("revoke", name=name, token=token)
+    assert "ACL not found" in desk.ok("call", **asked)["body"]
+    desk.ok("restore", name=name, token=token)
+    assert "Permission denied" in desk.ok("call", **asked)["body"]
+    assert desk.ok("url", name=name, member=1, token="", path="/dc2", ttl="1s")["url"].endswith("/dc2?ttl=1s")
+    status = desk.ok("status", name=name)
+    assert (status["leader"], status["datacenters"]) == (1, ["dc1"])
+    assert status["members"] == {"client0": "alive", "server0": "alive"}
+    assert desk.ok("metrics", name=name)["metrics"]
+    for fault in ("blackhole", "reset", "cut", "disable"):
+        for rpc in (False, True):
+            desk.ok(fault, name=name, member=0, rpc=rpc)
+            desk.ok("heal", name=name, rpc=rpc)
+    for verb in ("pause", "resume", "stop", "start", "kill", "start", "restart", "wipe", "leave", "start"):
+        desk.ok(verb, name=name, member=0)
+    desk.ok("wait_healthy", name=name)
+    desk.ok("wipe", name=name)
+    pids = desk.ok("status", name=name)["pids"]
+    desk.ok("close", name=name)
+    assert gone({**started, "pids": pids})
+
+
+def test_certificates_of_consul(desk: Desk) -> None:
+    started = desk.ok("start", kind="consul", client_certificates=True, version="old")
+    assert started["url"].startswith("consuls://")
+    for file in ("ca", "unknown_ca", "client_cert", "client_key"):
+        assert Path(started[file]).is_file()
+    for of in ("server", "client"):
+        desk.ok("certificate", name=started["name"], of=of, kind="expired")
+    assert "rpc_proxied" in desk.ask("cut", name=started["name"], rpc=True)["error"]
+    assert "serves" in desk.ask("start", kind="consul", serves=1)["error"]
