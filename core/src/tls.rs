@@ -161,12 +161,12 @@ pub(crate) fn explained(error: &(dyn StdError + 'static), host: &str, tls: &Tls)
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return Some(words(error, host, tls));
         }
-        // An io::Error keeps what it wraps from its source().
+        // An io::Error keeps what it wraps from its source(), and may be wrapped in one itself.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(words(error, host, tls));
-        }
-        cause = error.source();
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }

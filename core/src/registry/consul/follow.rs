@@ -169,25 +169,29 @@ fn catalog(_: &Consul) -> Ask {
     Ask::get("/v1/catalog/services", "list the services", "service_prefix \"\" { policy = \"read\" }")
 }
 
+/// The names in an answer, those that can be looked up.
+async fn names(consul: &Consul, answer: &Answer) -> Result<Vec<String>> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        let what = format!("can't list the services in {}: {why}", consul.http.source);
+        Error::new(Code::Protocol, what)
+    };
+    let found: std::collections::BTreeMap<String, serde::de::IgnoredAny> =
+        serde_json::from_slice(&answer.body).map_err(|error| wrong(&error))?;
+    // The servers are a service themselves, so that there is always one.
+    if found.is_empty() {
+        let what = "list the services";
+        read::not_hidden(consul, what, "").await?;
+        if answer.filtered {
+            return Err(read::hidden(consul, what, "service_prefix \"\" { policy = \"read\" }"));
+        }
+    }
+    let usable = |name: &String| crate::instance::check_service(name).is_ok();
+    Ok(found.into_keys().filter(usable).collect())
+}
+
 impl ConsulNames {
     pub(super) fn new(consul: &Arc<Consul>) -> Self {
         ConsulNames { consul: consul.clone(), waiting: None, told: None, due: Instant::now() }
-    }
-
-    fn names(&self, answer: &Answer) -> Result<Vec<String>> {
-        let wrong = |why: &dyn std::fmt::Display| {
-            let what = format!("can't list the services in {}: {why}", self.consul.http.source);
-            Error::new(Code::Protocol, what)
-        };
-        let found: std::collections::BTreeMap<String, serde::de::IgnoredAny> =
-            serde_json::from_slice(&answer.body).map_err(|error| wrong(&error))?;
-        if found.is_empty() && answer.filtered {
-            let rule = "service_prefix \"\" { policy = \"read\" }";
-            return Err(read::hidden(&self.consul, "list the services", rule));
-        }
-        // Only such as can be looked up.
-        let usable = |name: &String| crate::instance::check_service(name).is_ok();
-        Ok(found.into_keys().filter(usable).collect())
     }
 
     async fn answer(&mut self) -> Result<Option<Answer>> {
@@ -220,7 +224,7 @@ impl FollowNames for ConsulNames {
         loop {
             let answer = self.answer().await.inspect_err(|_| self.consul.broke())?;
             let Some(answer) = answer else { continue };
-            let names = self.names(&answer)?;
+            let names = names(&self.consul, &answer).await?;
             let calm = self.told.as_ref() == Some(&names);
             if let Some(waiting) = &mut self.waiting {
                 waiting.calm = calm;

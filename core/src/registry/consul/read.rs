@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::Consul;
 use super::http::{Answer, Ask, encoded};
@@ -109,6 +111,9 @@ pub(super) async fn load(consul: &Consul, name: &str, since: Option<Position>) -
     if known.is_empty() && since.is_some() {
         return confirm(consul, name).await;
     }
+    if known.is_empty() {
+        not_hidden(consul, &format!("read {name:?}"), name).await?;
+    }
     let position = position(&answer);
     consul.remember(name, position, known);
     Ok(listing(changes, position, true))
@@ -128,6 +133,9 @@ pub(super) async fn confirm(consul: &Consul, name: &str) -> Result<Listing> {
     believable(consul, &answer)?;
     let mut known = Known::default();
     let changes = changes(consul, name, &mut known, &answer)?;
+    if known.is_empty() {
+        not_hidden(consul, &format!("read {name:?}"), name).await?;
+    }
     // Somebody who hides what we may not read has to say so, which is done to whoever has a token only, or has nothing to
     // hide.
     let tells = consul.http.has_token() && tells_what_it_hides(consul).await?;
@@ -135,6 +143,30 @@ pub(super) async fn confirm(consul: &Consul, name: &str) -> Result<Listing> {
     let position = position(&answer);
     consul.remember(name, position, known);
     Ok(listing(changes, position, proven))
+}
+
+/// Fails if we may not read the services of this name; an empty name is for all. An answer that is empty for this reason
+/// looks like any other before 1.11, and always to whoever has no token. Nodes that we may not read hide services too, which
+/// nobody can be asked for.
+pub(super) async fn not_hidden(consul: &Consul, what: &str, name: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Right {
+        #[serde(default)]
+        allow: Option<bool>,
+    }
+    let wanted = json!([{"Resource": "service", "Segment": name, "Access": "read"}]);
+    let mut ask =
+        Ask::get("/v1/internal/acl/authorize", "ask for rights", "").body(wanted.to_string().into_bytes());
+    ask.method = Method::POST;
+    // Without ACLs there is nothing to ask.
+    let Ok(answer) = consul.http.found(ask).await? else { return Ok(()) };
+    let rights: Vec<Right> = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if rights.iter().all(|right| right.allow != Some(false)) {
+        return Ok(());
+    }
+    let kind = if name.is_empty() { "service_prefix" } else { "service" };
+    Err(hidden(consul, what, &format!("{kind} {name:?} {{ policy = \"read\" }}")))
 }
 
 /// Whether the agent says that rights hid something: from 1.11 on, which also brought a stream of metrics.
