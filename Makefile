@@ -100,7 +100,7 @@ DEMO := setup target/demo/cyd target/demo/dot
 REGISTRY = local
 
 .PHONY: demo
-demo: $(DEMO) ## The main job with real processes in four languages; REGISTRY=etcd plays it on an etcd
+demo: $(DEMO) ## The main job with real processes in four languages; REGISTRY=etcd or consul plays it there
 	@$(BIN)/python demo/demo.py --registry $(REGISTRY)
 
 # The clients that callsheet is measured beside, in a venv and a node_modules of their own: nothing else needs them.
@@ -171,6 +171,7 @@ test-conformance: setup | go-tools ## The same scenarios in every language, and 
 test-demo: $(DEMO)
 	@$(BIN)/python demo/demo.py --check
 	@$(BIN)/python demo/demo.py --check --registry etcd
+	@$(BIN)/python demo/demo.py --check --registry consul
 
 target/soak/watcher: target/.c-library tests/soak/cast/watcher/main.go tests/soak/cast/watcher/go.mod $(GO_SOURCES) | go-tools
 	@mkdir -p target/soak

@@ -2,6 +2,7 @@
 
 python demo.py                    # tells the story
 python demo.py --registry etcd    # on an etcd that it starts, and that is itself killed and brought back meanwhile
+python demo.py --registry consul  # on a Consul, the same
 python demo.py --check            # tells it, and fails where it did not go as promised
 """
 

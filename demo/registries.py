@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Protocol
 
 from stage import DEADLINE, Cast, Timeline, milliseconds, tell
 
-# The etcd of the demo is that of the tests.
+# The servers of the demo are those of the tests.
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from servers import QUICK, Cluster, Options
+from servers import QUICK, Cluster, Consul, Options
 from servers.waiting import until
 
 
@@ -42,27 +43,28 @@ class Local:
         """Nothing: there is no server that could go away."""
 
 
-class Etcd:
-    """A server, which hears of a crash by not hearing anything for the TTL."""
+class Server(ABC):
+    """One that hears of a crash by not hearing anything for the TTL."""
 
     TTL = 4
     crash_seen_within = float(TTL)
-    why_so_late = f", when its lease ran out (TTL {TTL} s)"
+    name: str
+    why_so_late: str
+    url: str
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.url = cluster.url_of(cluster.endpoints, ttl=f"{self.TTL}s")
+    def __init__(self, server: Cluster | Consul) -> None:
+        self.server = server
 
     def outage(self, cast: Cast, timeline: Timeline) -> None:
-        before, gone = self.leases(), set(timeline.went)
+        before, members = self.registrations(), timeline.members()
         answered, killed = cast.total("answered"), time.monotonic_ns()
-        self.cluster.kill()
+        self.server.kill()
         timeline.wait("the outage to be seen", lambda: timeline.was.get("stale", 0) > killed)
         tell(
-            f"kill -9 of etcd itself: lists are stale after {milliseconds(killed, timeline.was['stale'])}, and "
+            f"kill -9 of {self.name} itself: lists are stale after {milliseconds(killed, timeline.was['stale'])}, and "
             "everybody goes on with them;"
         )
-        # So long that every member takes its lease for lost.
+        # So long that every member takes its registration for lost.
         while time.monotonic_ns() < killed + 1.4e9 * self.TTL:
             cast.until_calls(100)
         away = milliseconds(killed, time.monotonic_ns())
@@ -71,21 +73,81 @@ class Etcd:
         )
 
         started = time.monotonic_ns()
-        self.cluster.start()
+        self.server.start()
         timeline.wait("live lists", lambda: timeline.was["live"] > killed)
-        until(lambda: not before & self.leases(), DEADLINE)
+        live = timeline.was["live"]
+        until(lambda: self.are_anew(before, self.registrations()), DEADLINE)
         anew = time.monotonic_ns()
-        if timeline.went.keys() - gone:
-            sys.exit("the outage cost somebody the place in the list")
+        timeline.wait("everybody in the list", lambda: timeline.members() == members)
         tell(
-            f"etcd is started again: lists are live after {milliseconds(started, timeline.was['live'])}, everybody "
+            f"{self.name} is started again: lists are live after {milliseconds(started, live)}, everybody "
             f"has registered anew after {milliseconds(started, anew)};"
         )
         cast.until_calls(1000)
-        tell(f"    nobody was missing from a list meanwhile, {cast.total('failed')} calls failed")
+        tell(f"    {self.missing(timeline)}, {cast.total('failed')} calls failed")
 
-    def leases(self) -> set[int]:
-        return {entry.lease for entry in self.cluster.store.prefix("/services/").values()}
+    @abstractmethod
+    def registrations(self) -> dict[str, object]:
+        """What the server has of each instance that tells one registration from the next."""
+
+    @abstractmethod
+    def are_anew(self, before: dict[str, object], now: dict[str, object]) -> bool:
+        """Whether everybody has registered again."""
+
+    @abstractmethod
+    def missing(self, timeline: Timeline) -> str:
+        """Who was missing from the list meanwhile, in words."""
+
+
+class OnEtcd(Server):
+    """Which forgets nobody before the lease runs out, and that stands still while it is away."""
+
+    name = "etcd"
+    why_so_late = f", when its lease ran out (TTL {Server.TTL} s)"
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self.store = cluster.store
+        self.url = cluster.url_of(cluster.endpoints, ttl=f"{self.TTL}s")
+
+    def registrations(self) -> dict[str, object]:
+        return {key: entry.lease for key, entry in self.store.prefix("/services/").items()}
+
+    def are_anew(self, before: dict[str, object], now: dict[str, object]) -> bool:
+        return before.keys() == now.keys() and all(before[key] != now[key] for key in before)
+
+    def missing(self, timeline: Timeline) -> str:
+        if timeline.absences():
+            sys.exit("the outage cost somebody the place in the list")
+        return "nobody was missing from a list meanwhile"
+
+
+class OnConsul(Server):
+    """Whose agent, when it is back, takes everybody for dead who has not renewed a check since."""
+
+    name = "Consul"
+    why_so_late = f", when its check ran out (TTL {Server.TTL} s)"
+
+    def __init__(self, consul: Consul) -> None:
+        super().__init__(consul)
+        self.agent = consul.agent
+        self.url = consul.url_of(ttl=f"{self.TTL}s")
+
+    def registrations(self) -> dict[str, object]:
+        return {id: check["Status"] for id, check in self.agent.local.checks().items()}
+
+    def are_anew(self, before: dict[str, object], now: dict[str, object]) -> bool:
+        return before == now
+
+    def missing(self, timeline: Timeline) -> str:
+        absences = timeline.absences()
+        if not absences:
+            return "nobody was missing from a list meanwhile"
+        away = milliseconds(min(went for went, _ in absences), max(back for _, back in absences))
+        return (
+            f"for {away} it listed them as critical, as Consul does until a check is renewed, and they were "
+            "called nevertheless"
+        )
 
 
 @contextmanager
@@ -95,9 +157,19 @@ def local() -> Iterator[Local]:
 
 
 @contextmanager
-def etcd() -> Iterator[Etcd]:
+def etcd() -> Iterator[OnEtcd]:
     with Cluster(options=Options(flags=QUICK)) as cluster:
-        yield Etcd(cluster)
+        yield OnEtcd(cluster)
 
 
-REGISTRIES: dict[str, Callable[[], AbstractContextManager[Registry]]] = {"local": local, "etcd": etcd}
+@contextmanager
+def consul() -> Iterator[OnConsul]:
+    with Consul() as started:
+        yield OnConsul(started)
+
+
+REGISTRIES: dict[str, Callable[[], AbstractContextManager[Registry]]] = {
+    "local": local,
+    "etcd": etcd,
+    "consul": consul,
+}

@@ -36,6 +36,8 @@ class Timeline:
         self.changed = threading.Condition()
         self.came: dict[str, int] = {}
         self.went: dict[str, int] = {}
+        #: Of those who had gone.
+        self.came_back: dict[str, int] = {}
         self.previous: callsheet.Snapshot | None = None
         #: When a list was last of this freshness.
         self.was: dict[str, int] = {}
@@ -43,13 +45,24 @@ class Timeline:
     def see(self, snapshot: callsheet.Snapshot) -> None:
         now = time.monotonic_ns()
         with self.changed:
-            before = {i.metadata["name"] for i in self.previous} if self.previous is not None else set()
-            after = {i.metadata["name"] for i in snapshot}
-            self.came.update(dict.fromkeys(after - before, now))
+            before, self.previous = self.members(), snapshot
+            after = self.members()
+            for name in after - before:
+                (self.came_back if name in self.came else self.came)[name] = now
             self.went.update(dict.fromkeys(before - after, now))
             self.was[snapshot.freshness] = now
-            self.previous = snapshot
             self.changed.notify_all()
+
+    def absences(self) -> list[tuple[int, int]]:
+        """From when to when somebody was missing from the list; as if they had never gone."""
+        with self.changed:
+            absences = [(self.went.pop(name), back) for name, back in self.came_back.items()]
+            self.came_back.clear()
+            return absences
+
+    def members(self) -> set[str]:
+        """Who is in the list."""
+        return {i.metadata["name"] for i in self.previous or ()}
 
     def wait(self, what: str, seen: Callable[[], bool]) -> None:
         with self.changed:
