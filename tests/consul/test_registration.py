@@ -6,6 +6,7 @@ import callsheet
 import pytest
 import resolver
 from servers import Consul, Instance
+from servers.binaries import Version
 from servers.fixtures import NewConsul
 from servers.waiting import until
 from shared.seen import Seen, registered, state_of
@@ -196,8 +197,11 @@ def test_an_id_may_have_any_character(id: str, either: Consul) -> None:
     assert either.agent.local.checks() == {}
 
 
-def test_ids_that_look_alike_are_two(either: Consul) -> None:
-    ids = ["50%", "50_", "billing:50_", "a b", "a+b", "a%20b", "A B"]
+def test_ids_that_look_alike_are_two(version: Version, either: Consul) -> None:
+    ids = ["50%", "50_", "billing:50_", "a b", "a+b", "a%20b"]
+    if version == "new":
+        # Of two that differ in this only, 1.8 has one in its catalog.
+        ids.append("A B")
     with callsheet.connect(either.url, ttl=1) as client, Seen(client) as seen:
         registrations = [registered(client, 80 + at, id=id) for at, id in enumerate(ids)]
         wanted = {id: 80 + at for at, id in enumerate(ids)}
