@@ -1,4 +1,4 @@
-"""What the tests of faults share: both versions of etcd, clusters, and a line of figures for each test at the end."""
+"""What the tests of faults share: registries, each in two versions, and a line of figures for each test at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from servers import QUICK, Cluster, Options
+from servers import QUICK, AgentOptions, Cluster, Consul, Options
 from servers.binaries import Version
 
 if TYPE_CHECKING:
@@ -22,7 +22,31 @@ if TYPE_CHECKING:
 pytest_plugins = ["servers.fixtures"]
 
 Say = Callable[[str], None]
+NewConsul = Callable[..., Consul]
 NewEtcd = Callable[..., Cluster]
+NewServer = Callable[..., Cluster | Consul]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--registry", choices=["etcd", "consul"], help="only what is done to this one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    wanted = config.getoption("--registry")
+    if wanted is not None:
+        items[:] = [item for item in items if _registry_of(item) == wanted]
+
+
+def _registry_of(item: pytest.Function) -> str:
+    if hasattr(item, "callspec") and "registry" in item.callspec.params:
+        return str(item.callspec.params["registry"])
+    return "etcd" if "new_etcd" in item.fixturenames else "consul"
+
+
+@pytest.fixture(params=["etcd", "consul"])
+def registry(request: pytest.FixtureRequest) -> str:
+    """Each of those whose faults are the same."""
+    return str(request.param)
 
 
 @pytest.fixture(params=["new", "old"])
@@ -46,6 +70,18 @@ def new_etcd(new_cluster: NewCluster) -> NewEtcd:
     ) -> Cluster:
         chosen = Options(flags=flags, **options)  # type: ignore[arg-type]
         return new_cluster(nodes, options=chosen, users=users, proxied=proxied)
+
+    return start
+
+
+@pytest.fixture
+def new_server(registry: str, version: Version, new_etcd: NewEtcd, new_consul: NewConsul) -> NewServer:
+    """Starts the registry whose turn it is, of one server, with a proxy before it if asked."""
+
+    def start(*, proxied: bool = False) -> Cluster | Consul:
+        if registry == "etcd":
+            return new_etcd(version=version, proxied=proxied)
+        return new_consul(options=AgentOptions(version=version), proxied=proxied)
 
     return start
 

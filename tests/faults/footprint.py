@@ -20,15 +20,18 @@ RESIDENT = 64 << 20
 class Footprint:
     threads: int
     descriptors: int
+    """Without the connections to the endpoints that were left out."""
     allocated: int
     """Bytes that malloc has handed out, to the core or to Python, small objects of Python apart."""
     resident: int
     """Bytes of all kinds."""
 
     @classmethod
-    def now(cls) -> Footprint:
+    def now(cls, apart_from: Iterable[str] = ()) -> Footprint:
+        """`apart_from` some endpoints (host:port of IPv4)."""
         resident = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
-        return cls(_count("task"), len(_descriptors()), _allocated(), resident)
+        descriptors = len(_descriptors()) - connections(apart_from).total()
+        return cls(_count("task"), descriptors, _allocated(), resident)
 
     def growth_since(self, before: Footprint, memory: int | None) -> list[str]:
         """What is more than before, in words; memory too if it is said by how many bytes more may be allocated."""

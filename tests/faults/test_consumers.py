@@ -7,19 +7,19 @@ import threading
 from pathlib import Path
 
 import callsheet
-from conftest import NewEtcd, Say
+from conftest import NewServer, Say
 from footprint import Footprint
-from scene import Scene
-from servers.binaries import Version
+from scenes import scene_of
+from servers import Cluster
 
 REQUEST = 5.0
 ROUNDS = 200
 
 
-def test_11_subscribe_and_unsubscribe_in_a_callback(version: Version, new_etcd: NewEtcd) -> None:
+def test_11_subscribe_and_unsubscribe_in_a_callback(new_server: NewServer) -> None:
     """Each callback ends its own subscription, begins the next one, and asks and watches in between."""
-    etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    server = new_server()
+    with scene_of(server) as scene:
         client = scene.consumer
         scene.register("a", 1)
         scene.follow("a").until_ids({"127.0.0.1:1"}, REQUEST)
@@ -50,21 +50,21 @@ def test_11_subscribe_and_unsubscribe_in_a_callback(version: Version, new_etcd: 
         assert client.stats()["callback_failures"] == 0
 
 
-def test_11_subscribe_and_unsubscribe_in_a_callback_of_node(version: Version, new_etcd: NewEtcd) -> None:
-    etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+def test_11_subscribe_and_unsubscribe_in_a_callback_of_node(new_server: NewServer) -> None:
+    server = new_server()
+    with scene_of(server) as scene:
         scene.register("a", 1)
         scene.steady()
         script = Path(__file__).with_name("unsubscribe.mjs")
-        command = ["node", str(script), etcd.url, str(ROUNDS)]
+        command = ["node", str(script), server.url, str(ROUNDS)]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{ROUNDS} rounds\n", "")
 
 
-def test_14_consumer_that_never_reads(version: Version, new_etcd: NewEtcd, say: Say) -> None:
-    etcd = new_etcd(version=version)
-    changes = 2000
-    with Scene(etcd) as scene, callsheet.connect(etcd.url) as stuck:
+def test_14_consumer_that_never_reads(new_server: NewServer, say: Say) -> None:
+    server = new_server()
+    changes = 2000 if isinstance(server, Cluster) else 500
+    with scene_of(server) as scene, callsheet.connect(server.url) as stuck:
         follower = scene.follow("a")
         idle = scene.consumer.watch("a", healthy=False)
         # A callback that never returns holds up its own client's callbacks, and nobody else.

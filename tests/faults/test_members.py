@@ -7,9 +7,10 @@ from collections.abc import Callable
 import callsheet
 import pytest
 from conftest import NewEtcd, Say
+from etcd_scene import EtcdScene
 from footprint import Stopwatch, connections
 from invariants import until_none
-from scene import Scene, lasting
+from scene import lasting
 from servers import Cluster, Etcd
 from servers.binaries import Version
 
@@ -25,7 +26,7 @@ def in_use(etcd: Cluster) -> set[int]:
 
 def test_02_two_of_three_members_flap(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     etcd = new_etcd(3, version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         registrations = [scene.register("a", port) for port in range(1, 6)]
         follower = scene.follow("a")
         scene.steady()
@@ -54,7 +55,7 @@ def test_09_member_in_use_is_stopped(version: Version, how: str, new_etcd: NewEt
         "sigkill": lambda member: member.kill(),
         "sigterm": lambda member: member.stop(),
     }
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         registration = scene.register("a", 1)
         follower = scene.follow("a")
         scene.steady()
@@ -84,7 +85,7 @@ def test_09_member_in_use_is_stopped(version: Version, how: str, new_etcd: NewEt
 
 def test_failover_sticks_to_one_endpoint(version: Version, new_etcd: NewEtcd) -> None:
     etcd = new_etcd(3, version=version)
-    with Scene(etcd, ttl=1) as scene:
+    with EtcdScene(etcd, ttl=1) as scene:
         scene.register("a", 1)
         scene.follow("a")
         scene.steady()
@@ -119,7 +120,7 @@ def test_clients_dial_one_member_each_and_not_all_the_same(version: Version, new
 def test_a_member_without_a_leader_is_no_good(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     """It answers nothing but what it has in memory, so a watch there would be silent for ever."""
     etcd = new_etcd(3, version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         scene.register("a", 1)
         follower = scene.follow("a")
         scene.steady()
@@ -139,5 +140,5 @@ def test_a_member_without_a_leader_is_no_good(version: Version, new_etcd: NewEtc
         say(f"live {watch.seconds:.2f} s after the others were back")
 
 
-def connections_of(scene: Scene) -> int:
+def connections_of(scene: EtcdScene) -> int:
     return connections(member.endpoint for member in scene.etcd.members).total()

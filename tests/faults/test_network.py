@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conftest import NewEtcd, Say
-from scene import Scene
+from etcd_scene import EtcdScene
 from servers.binaries import Version
 
 # A silent connection is given up within this.
@@ -14,7 +14,7 @@ RETRY, REQUEST = 5.0, 5.0
 def test_08_compacted_while_cut_off(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     etcd = new_etcd(version=version, proxied=True)
     [proxy], [direct] = etcd.proxies, [member.endpoint for member in etcd.members]
-    with Scene(etcd, url=etcd.url_of([direct])) as scene:
+    with EtcdScene(etcd, url=etcd.url_of([direct])) as scene:
         scene.register("a", 1)
         follower = scene.follow("a")
         scene.put("a", "b", "c", "d")
@@ -33,7 +33,7 @@ def test_08_compacted_while_a_stream_is_mended(version: Version, new_etcd: NewEt
     """A stream that resumes below the compaction: etcd refuses it, which is no error but a reason to compare."""
     etcd = new_etcd(version=version, proxied=True)
     [proxy], [direct] = etcd.proxies, [member.endpoint for member in etcd.members]
-    with Scene(etcd, url=etcd.url_of([direct])) as scene:
+    with EtcdScene(etcd, url=etcd.url_of([direct])) as scene:
         scene.register("a", 1)
         follower = scene.follow("a")
         scene.steady()
@@ -55,7 +55,7 @@ def test_08_compacted_while_a_stream_is_mended(version: Version, new_etcd: NewEt
 
 def test_resume_does_not_read_again(version: Version, new_etcd: NewEtcd) -> None:
     etcd = new_etcd(version=version, proxied=True)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         scene.register("a", 1)
         followers = [scene.follow("a"), *(scene.follow(f"b{count}") for count in range(20))]
         scene.steady()
@@ -74,7 +74,7 @@ def test_a_silent_connection_is_given_up(version: Version, new_etcd: NewEtcd, sa
     """Nothing comes and nothing breaks: the watchdog has to notice, in each direction alone as well."""
     etcd = new_etcd(version=version, proxied=True)
     [proxy] = etcd.proxies
-    with Scene(etcd, ttl=3) as scene:
+    with EtcdScene(etcd, ttl=3) as scene:
         registration = scene.register("a", 1)
         follower = scene.follow("a")
         scene.steady()

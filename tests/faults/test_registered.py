@@ -1,26 +1,28 @@
-"""Registrations come back from what etcd, the network or a person did to them, by themselves."""
+"""Registrations come back from what the registry, the network or a person did to them, by themselves."""
 
 from __future__ import annotations
 
 import callsheet
 import pytest
-from conftest import NewEtcd, Say
+from conftest import NewEtcd, NewServer, Say
+from etcd_scene import EtcdScene
 from footprint import Stopwatch
-from scene import Scene, lasting
+from scene import lasting
+from scenes import scene_of
 from servers.binaries import Version
 
 # Longest pause between two tries, and one request: what a registration may take once etcd answers.
 RETRY, REQUEST = 5.0, 5.0
 
 
-def test_01_stopped_for_ten_ttls(version: Version, new_etcd: NewEtcd, say: Say) -> None:
+def test_01_stopped_for_ten_ttls(new_server: NewServer, say: Say) -> None:
     ttl = 1
-    etcd = new_etcd(version=version)
-    with Scene(etcd, ttl=ttl) as scene:
+    server = new_server()
+    with scene_of(server, ttl=ttl) as scene:
         registrations = [scene.register("a", port) for port in range(1, 6)]
         follower = scene.follow("a")
         scene.steady()
-        etcd.kill()
+        server.kill()
         stopped = Stopwatch()
         for registration in registrations:
             registration.wait("lost", timeout=5 * ttl + REQUEST)
@@ -28,7 +30,7 @@ def test_01_stopped_for_ten_ttls(version: Version, new_etcd: NewEtcd, say: Say) 
         lasting(10 * ttl - stopped.seconds)
         assert follower.latest is not None
         assert len(follower.latest) == 5, "what is stale is kept"
-        etcd.start()
+        server.start()
         started = Stopwatch()
         scene.until_registered(5 * (ttl / 3 + REQUEST))
         say(f"registered {started.seconds:.2f} s after the start")
@@ -37,7 +39,7 @@ def test_01_stopped_for_ten_ttls(version: Version, new_etcd: NewEtcd, say: Say) 
 def test_03_lease_revoked(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     ttl = 3
     etcd = new_etcd(version=version)
-    with Scene(etcd, ttl=ttl) as scene:
+    with EtcdScene(etcd, ttl=ttl) as scene:
         follower = scene.follow("a")
         for count in (1, 11):
             while len(scene.registrations) < count:
@@ -57,7 +59,7 @@ def test_03_lease_revoked_while_a_sibling_holds_it(version: Version, new_etcd: N
     """The client is cut off as it happens, so that only a renewal, or a put, can find out."""
     ttl = 6
     etcd = new_etcd(version=version, proxied=True)
-    with Scene(etcd, ttl=ttl) as scene:
+    with EtcdScene(etcd, ttl=ttl) as scene:
         follower = scene.follow("a")
         for port in range(1, 6):
             scene.register("a", port)
@@ -75,7 +77,7 @@ def test_03_lease_revoked_while_a_sibling_holds_it(version: Version, new_etcd: N
 def test_04_own_key_deleted(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     ttl = 3
     etcd = new_etcd(version=version)
-    with Scene(etcd, ttl=ttl) as scene:
+    with EtcdScene(etcd, ttl=ttl) as scene:
         one, *_ = registrations = [scene.register("a", port) for port in range(1, 4)]
         follower = scene.follow("a")
         scene.steady()
@@ -99,7 +101,7 @@ def test_05_keep_alive_stream_reset(version: Version, new_etcd: NewEtcd, say: Sa
     ttl = 5
     etcd = new_etcd(version=version, proxied=True)
     states: list[str] = []
-    with Scene(etcd, ttl=ttl) as scene:
+    with EtcdScene(etcd, ttl=ttl) as scene:
         registration = scene.register("a", 1, on_state=states.append)
         follower = scene.follow("a")
         scene.steady()
@@ -124,7 +126,7 @@ def test_05_keep_alive_stream_reset(version: Version, new_etcd: NewEtcd, say: Sa
 @pytest.mark.parametrize("new_id", [False, True], ids=["same-id", "new-id"])
 def test_06_empty_data_directory(version: Version, new_id: bool, new_etcd: NewEtcd, say: Say) -> None:
     etcd = new_etcd(version=version)
-    with Scene(etcd, empty_hold=2) as scene:
+    with EtcdScene(etcd, empty_hold=2) as scene:
         scene.put("a", "foreign")
         scene.put("empty-afterwards", "foreign")
         # So that the new history is shorter for a while.
@@ -146,15 +148,15 @@ def test_06_empty_data_directory(version: Version, new_id: bool, new_etcd: NewEt
 
 
 @pytest.mark.parametrize("kind", ["refused", "silent"])
-def test_18_started_with_the_registry_down(version: Version, kind: str, new_etcd: NewEtcd, say: Say) -> None:
-    etcd = new_etcd(version=version, proxied=True)
-    [proxy] = etcd.proxies
+def test_18_started_with_the_registry_down(kind: str, new_server: NewServer, say: Say) -> None:
+    server = new_server(proxied=True)
+    [proxy] = server.proxies
     if kind == "refused":
-        etcd.kill()
+        server.kill()
     else:
         proxy.blackhole()
     timeout = 1.0
-    with Scene(etcd, timeout=timeout) as scene:
+    with scene_of(server, timeout=timeout) as scene:
         follower = scene.follow("a")
         began = Stopwatch()
         registration = scene.register("a", 1)
@@ -166,7 +168,7 @@ def test_18_started_with_the_registry_down(version: Version, kind: str, new_etcd
             scene.consumer.lookup("a")
         assert follower.latest is None, "nothing was ever loaded"
         if kind == "refused":
-            etcd.start()
+            server.start()
         else:
             proxy.heal()
         up = Stopwatch()

@@ -7,9 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 from conftest import NewEtcd, Say
+from etcd_invariants import STREAMS, gauge
+from etcd_scene import EtcdScene
 from footprint import Stopwatch, connections
-from invariants import STREAMS, gauge, until_none
-from scene import Scene, lasting
+from invariants import until_none
+from scene import lasting
 from servers import QUICK, Cluster
 from servers.binaries import Version
 
@@ -27,7 +29,7 @@ def test_300_watched_services_are_one_connection_and_one_stream(
     version: Version, new_etcd: NewEtcd, say: Say
 ) -> None:
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         services = [f"a{count}" for count in range(300)]
         began = Stopwatch()
         for service in services:
@@ -37,7 +39,7 @@ def test_300_watched_services_are_one_connection_and_one_stream(
         assert connections(etcd.endpoints).total() == 1
         assert gauge(etcd, STREAMS) == 1
         assert etcd.calls("Watch") == 1
-        took = scene.probe(services, REQUEST)
+        took = sum(scene.probe([service], REQUEST) for service in services)
         say(f"{1000 * took / len(services):.1f} ms from a put to its callback, with the put")
         for service in services[1:]:
             scene.followers.pop(service).close()
@@ -52,7 +54,7 @@ def test_1000_registrations_share_a_lease_and_its_renewal(
 ) -> None:
     ttl = 3
     etcd = new_etcd(version=version)
-    with Scene(etcd, ttl=ttl) as scene:
+    with EtcdScene(etcd, ttl=ttl) as scene:
         scene.register("a", 1)
         scene.follow("a")
         scene.steady()
@@ -83,7 +85,7 @@ def test_an_idle_client_is_left_alone(new_etcd: NewEtcd) -> None:
     with ExitStack() as stack:
         scenes = []
         for version in ("new", "old"):
-            scene = stack.enter_context(Scene(new_etcd(version=version)))
+            scene = stack.enter_context(EtcdScene(new_etcd(version=version)))
             scene.register("a", 1)
             scene.follow("a")
             scene.steady()
@@ -98,7 +100,7 @@ def test_an_idle_client_is_left_alone(new_etcd: NewEtcd) -> None:
 def test_a_ttl_that_etcd_chose_is_renewed_at_a_third(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     # Nothing below one and a half times this.
     etcd = new_etcd(version=version, flags=("--heartbeat-interval", "50", "--election-timeout", "4000"))
-    with Scene(etcd, ttl=2) as scene:
+    with EtcdScene(etcd, ttl=2) as scene:
         scene.register("a", 1)
         scene.follow("a")
         scene.steady()
@@ -120,7 +122,7 @@ def test_a_ttl_that_etcd_chose_is_renewed_at_a_third(version: Version, new_etcd:
 
 def test_withdrawal_spares_the_siblings(version: Version, new_etcd: NewEtcd) -> None:
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         for port in range(1, 201):
             scene.register("a", port)
         follower = scene.follow("a")
@@ -143,7 +145,7 @@ def test_withdrawal_spares_the_siblings(version: Version, new_etcd: NewEtcd) -> 
 def test_withdrawal_spares_what_is_not_ours(version: Version, lease: bool, new_etcd: NewEtcd) -> None:
     """Somebody else took the id: closing leaves what is theirs, and no lease of ours."""
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         registration = scene.register("a", 1, id="shared")
         scene.register("a", 2)
         scene.follow("a")
@@ -161,7 +163,7 @@ def test_withdrawal_spares_what_is_not_ours(version: Version, lease: bool, new_e
 
 def test_closing_leaves_no_lease_when_many_close_at_once(version: Version, new_etcd: NewEtcd) -> None:
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         scene.follow("a")
         for _ in range(5):
             for port in range(1, 101):
@@ -177,7 +179,7 @@ def test_closing_leaves_no_lease_when_many_close_at_once(version: Version, new_e
 
 def test_leases_of_different_ttls_are_apart(new_etcd: NewEtcd) -> None:
     etcd = new_etcd(flags=QUICK)
-    with Scene(etcd, ttl=5) as scene:
+    with EtcdScene(etcd, ttl=5) as scene:
         long = [scene.register("a", port) for port in range(1, 4)]
         short = [scene.register("a", port, ttl=2.5) for port in range(4, 7)]
         ttls = {etcd.store.lease(lease).granted for lease in etcd.store.leases()}

@@ -10,8 +10,9 @@ from typing import Literal
 import callsheet
 import pytest
 from conftest import NewEtcd, Say
+from etcd_scene import EtcdScene
 from footprint import Stopwatch
-from scene import Scene, lasting
+from scene import lasting
 from servers import Cluster
 from servers.binaries import Version
 
@@ -31,7 +32,7 @@ def test_07_token_expiries(
     """
     etcd = new_etcd(version=version, users=True, auth_token=kind, auth_token_ttl=1)
     # The lease outlives the storm of made expiries, in which a renewal may never meet a token that is still good.
-    with Scene(etcd, ttl=15) as scene, ThreadPoolExecutor(AT_ONCE) as threads:
+    with EtcdScene(etcd, ttl=15) as scene, ThreadPoolExecutor(AT_ONCE) as threads:
         registration = scene.register("a", 1)
         for service in ("a", "b", "c"):
             scene.follow(service)
@@ -80,7 +81,7 @@ def test_10_short_tokens(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     with ExitStack() as stack:
         scenes = []
         for etcd in clusters:
-            scene = stack.enter_context(Scene(etcd, ttl=3))
+            scene = stack.enter_context(EtcdScene(etcd, ttl=3))
             scene.register("a", 1)
             scene.follow("a")
             scene.steady()
@@ -106,7 +107,7 @@ def test_a_watch_that_is_refused_breaks_no_other(version: Version, new_etcd: New
     etcd = new_etcd(version=version, users=True, proxied=True)
     services = [f"a{count}" for count in range(10)]
     forbidden = services[3:6]
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         for service in services:
             scene.follow(service)
             scene.put(service, "first")

@@ -13,8 +13,8 @@ from typing import Any
 
 import callsheet
 from conftest import NewEtcd, Say
+from etcd_scene import EtcdScene, foreign_value
 from footprint import Stopwatch
-from scene import Scene, foreign_value
 from servers import Cluster
 from servers.binaries import Version
 
@@ -24,7 +24,7 @@ RETRY, REQUEST = 5.0, 5.0
 def test_15_prefix_collision(version: Version, new_etcd: NewEtcd) -> None:
     services = ("a", "ab", "a.b", "a-b", "a_", "A")
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         for port, service in enumerate(services, 1):
             scene.register(service, port)
             scene.follow(service)
@@ -50,7 +50,7 @@ def test_15_prefix_collision(version: Version, new_etcd: NewEtcd) -> None:
 
 def test_21_garbage(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     etcd = new_etcd(version=version)
-    with Scene(etcd, ttl=3) as scene:
+    with EtcdScene(etcd, ttl=3) as scene:
         registration = scene.register("a", 1)
         follower, sibling = scene.follow("a"), scene.follow("b")
         scene.register("b", 2)
@@ -106,7 +106,7 @@ def test_21_garbage(version: Version, new_etcd: NewEtcd, say: Say) -> None:
 
 def test_21_ten_keys_in_one_transaction(version: Version, new_etcd: NewEtcd) -> None:
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         follower = scene.follow("a")
         old, new = [f"old-{at}" for at in range(10)], [f"new-{at}" for at in range(10)]
         scene.put("a", *old)
@@ -130,7 +130,7 @@ def test_fragments_are_joined(version: Version, new_etcd: NewEtcd, say: Say) -> 
     # A piece is of at most 2 MiB: 23 keys, so that it ends inside a transaction.
     transactions, keys, size = 25, 10, 90_000
     etcd = new_etcd(version=version)
-    with Scene(etcd) as scene:
+    with EtcdScene(etcd) as scene:
         scene.register("a", 1)
         scene.steady()
         for _ in range(10):
@@ -148,7 +148,7 @@ def test_fragments_are_joined(version: Version, new_etcd: NewEtcd, say: Say) -> 
         say(f"{transactions} transactions of {keys * size / 1e6:g} MB; etcd sends them in {pieces} pieces")
 
 
-def after_a_stop(scene: Scene, transactions: int, keys: int, size: int) -> dict[str, Any]:
+def after_a_stop(scene: EtcdScene, transactions: int, keys: int, size: int) -> dict[str, Any]:
     """What a reader in another process has seen of transactions that were made while it was stopped."""
     script, count = Path(__file__).with_name("reader.py"), transactions * keys
     command = [sys.executable, str(script), scene.etcd.url, "big", str(count), str(size)]
