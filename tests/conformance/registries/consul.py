@@ -13,6 +13,8 @@ from typing import Any
 from servers import AgentOptions, Consul, Proxy, Toxiproxy
 from servers.acl import RULES
 
+from .anti_entropy import AntiEntropy
+
 #: What there have to be tokens for. Then the URL has that of `app`, and there is one that may nothing.
 TOKENS = {"refuse", "revoke", "tokens"}
 NOTHING = "00000000-0000-4000-8000-000000000000"
@@ -33,20 +35,18 @@ class Servers:
 
     def __init__(self, folder: Path) -> None:
         self.toxiproxy = Toxiproxy([], folder)
+        self.anti_entropy = AntiEntropy()
         self._lock = Lock()
         self._idle: dict[bool, list[Consul]] = {False: [], True: []}
 
     def take(self, *, tokens: bool) -> Consul:
-        with self._lock:
-            if idle := self._idle[tokens]:
-                return idle.pop()
-        consul = Consul(options=AgentOptions(acl=tokens))
-        if tokens:
-            consul.acl.token("", secret=NOTHING)
+        consul = self._idle_one(tokens) or _started(tokens)
+        self.anti_entropy.begin(consul)
         return consul
 
     def give(self, consul: Consul) -> None:
         """Back, as if nobody had ever been there."""
+        self.anti_entropy.end(consul)
         try:
             consul.empty()
             _until(lambda: consul.catalog.services().keys() == {"consul"}, "the catalog is not empty")
@@ -57,9 +57,15 @@ class Servers:
             self._idle[consul.options.acl].append(consul)
 
     def close(self) -> None:
+        self.anti_entropy.close()
         self.toxiproxy.process.kill()
         for consul in self._idle[False] + self._idle[True]:
             consul.close()
+
+    def _idle_one(self, tokens: bool) -> Consul | None:
+        with self._lock:
+            idle = self._idle[tokens]
+            return idle.pop() if idle else None
 
 
 class OfConsul:
@@ -128,7 +134,10 @@ class OfConsul:
     def settle(self) -> None:
         """What agents are told, reads see once it was told to the servers: wait for that."""
         if self.consul.agent.serving:
-            _until(lambda: _in_agent(self.consul) == _in_catalog(self.consul), "the agent did not sync")
+            # Twice: an agent whose servers know something may itself hear of that a moment later, and takes a status
+            # that changes before it does for told.
+            for _ in range(2):
+                _until(lambda: _in_agent(self.consul) == _in_catalog(self.consul), "the agent did not sync")
 
     def heal(self) -> None:
         for kind in sorted(self.lasting):
@@ -173,6 +182,13 @@ class OfConsul:
             self._put(service, f"{self.left} at port {port}", port)
             self.consul.catalog.register(f"node-{self.left}", service, port, id=f"at port {port}")
         self._put(f"{service}/nested", f"nested {self.left}", 9999)
+
+
+def _started(tokens: bool) -> Consul:
+    consul = Consul(options=AgentOptions(acl=tokens))
+    if tokens:
+        consul.acl.token("", secret=NOTHING)
+    return consul
 
 
 def _raft_index(consul: Consul) -> int:
