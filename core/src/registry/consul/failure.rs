@@ -12,6 +12,10 @@ const QUOTED: usize = 300;
 pub(super) const FORGOTTEN: &str =
     "the agent does not know it any more: somebody deregistered it, or the agent lost its disk";
 
+/// Why nobody answers who has to ask the leader.
+pub(super) const LEADERLESS: &str =
+    "its servers have no leader: start them until more than half run and reach one another";
+
 /// Whom a request was for, and what it was.
 pub(super) struct Asked<'a> {
     /// The URL, without secrets.
@@ -42,7 +46,8 @@ impl Asked<'_> {
         let text = said(body);
         let (code, why) = self.reason(status, &text);
         let quoted = if text.is_empty() { format!("status {status}") } else { text };
-        Error::new(code, format!("{why} (Consul said: {quoted})"))
+        let who = if code == Code::Protocol { "it" } else { "Consul" };
+        Error::new(code, format!("{why} ({who} said: {quoted})"))
     }
 
     fn reason(&self, status: StatusCode, text: &str) -> (Code, String) {
@@ -87,8 +92,7 @@ impl Asked<'_> {
             return (Code::Unavailable, why);
         }
         if has("No cluster leader") {
-            let why = "its servers have no leader: start them until more than half run and reach one another";
-            return (Code::Unavailable, why.into());
+            return (Code::Unavailable, LEADERLESS.into());
         }
         if has("No known Consul servers") || has("failed to get conn") || has("rpc error making call: EOF") {
             let why = "the agent runs but does not reach any server: look at `consul members`, and at the network between";
@@ -108,7 +112,11 @@ impl Asked<'_> {
                     .into(),
             ),
             StatusCode::BAD_REQUEST => (Code::InvalidArgument, "Consul does not take this".into()),
-            status if status.is_server_error() => (Code::Unavailable, "Consul failed".into()),
+            // The others are of proxies that stand before it. It has no more.
+            StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => (Code::Unavailable, "Consul failed".into()),
             status if status.is_redirection() => {
                 let why = "what answers is no agent of Consul, it points elsewhere: check host and port";
                 (Code::Protocol, why.into())
@@ -143,17 +151,23 @@ impl Asked<'_> {
                  consuls://",
             ),
             _ if error.is_connect() => (Code::Unavailable, "the network does not reach it"),
-            _ if text.contains("invalid HTTP") => {
+            _ if text.contains("invalid HTTP") || is_early(error) => {
                 (Code::Protocol, "what listens there speaks no HTTP and is no agent: check host and port")
             }
             _ if self.tls => (Code::Unavailable, "the agent ended the connection"),
             _ => (
                 Code::Unavailable,
-                "the agent ended the connection: it was stopped; or if it speaks TLS on this port, write consuls://",
+                "the agent ended the connection: it was stopped, or takes no more from this address (its \
+                 limits.http_max_conns_per_client), or speaks TLS on this port: then write consuls://",
             ),
         };
         Error::new(code, why).with_cause(text)
     }
+}
+
+/// Whether something was said before anything was asked.
+pub(super) fn is_early(error: &reqwest::Error) -> bool {
+    root(error).to_string().contains("unexpected message")
 }
 
 /// What a chain of errors began with.
@@ -209,7 +223,14 @@ mod tests {
             (true, 429, "", Code::Unavailable, "http_max_conns_per_client"),
             (true, 400, "Invalid Service Meta", Code::InvalidArgument, "Invalid Service Meta"),
             (true, 502, "<html>bad\n gateway", Code::Unavailable, "<html>bad gateway"),
-            (true, 404, "not here", Code::Protocol, "no agent of Consul"),
+            (
+                true,
+                404,
+                "not here",
+                Code::Protocol,
+                "no agent of Consul, or one of another version (it said: not here)",
+            ),
+            (true, 501, "no GET", Code::Protocol, "no agent of Consul"),
             (true, 400, "Client sent an HTTP request to an HTTPS server.", Code::Unavailable, "consuls://"),
         ] {
             let (got, message) = told(token, status, text);

@@ -1,5 +1,6 @@
-//! What a server says of us in TLS alone. A server that wants another certificate says so and closes; where the reset for
-//! the request that it left unread gets here first, its words are lost. So it is listened to once without a request.
+//! What a server says of us before it is asked anything. One with TLS that wants another certificate says so and closes;
+//! where the reset for the request that it left unread gets here first, its words are lost. So it is listened to once
+//! without a request.
 
 use std::time::Duration;
 
@@ -28,6 +29,22 @@ pub(super) async fn refusal(place: &Place, files: &Tls) -> Option<Error> {
         }
     };
     told.ok()?.filter(Error::refused)
+}
+
+/// Whether an agent without TLS takes no more connections of ours, which it says before it is asked anything.
+pub(super) async fn too_many(place: &Place) -> bool {
+    const WORDS: &[u8] = b"HTTP/1.1 429";
+    let mut heard = [0; WORDS.len()];
+    let listen = async {
+        match place {
+            Place::Tcp(endpoint) => {
+                let mut stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+                stream.read_exact(&mut heard).await
+            }
+            Place::Unix(path) => UnixStream::connect(path).await?.read_exact(&mut heard).await,
+        }
+    };
+    matches!(timeout(LISTEN, listen).await, Ok(Ok(_))) && heard == WORDS
 }
 
 async fn listen<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(

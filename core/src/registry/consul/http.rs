@@ -15,7 +15,7 @@ use reqwest::{Client, Method, StatusCode};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-use super::failure::Asked;
+use super::failure::{Asked, LEADERLESS, is_early};
 use super::greeting;
 use super::token::Tokens;
 use crate::config::{Agent, Endpoint, Place, Tls};
@@ -174,7 +174,16 @@ impl Http {
 
     /// The same, for whoever looks at the status.
     pub(super) async fn found(&self, ask: Ask) -> Result<Result<Answer, (Error, StatusCode)>> {
-        let late = |error: Error| self.asked(&ask).error(error);
+        self.within_limit(&ask, self.limit).await
+    }
+
+    /// As `call`, with a deadline that may be shorter.
+    pub(super) async fn call_within(&self, ask: Ask, limit: Duration) -> Result<Answer> {
+        self.within_limit(&ask, limit.min(self.limit)).await?.map_err(|(error, _)| error)
+    }
+
+    async fn within_limit(&self, ask: &Ask, limit: Duration) -> Result<Result<Answer, (Error, StatusCode)>> {
+        let late = |error: Error| self.asked(ask).error(error);
         let known = self.unreachable().clone();
         if let Some((at, error)) = known
             && at.elapsed() < UNREACHABLE
@@ -183,17 +192,35 @@ impl Http {
         }
         let request = async {
             let _turn = self.calls.acquire().await;
-            self.ask(&ask, Pool::Calls).await
+            self.ask(ask, Pool::Calls).await
         };
-        match self.within(self.limit, request).await {
-            Some(answer) => answer,
-            None => {
+        tokio::pin!(request);
+        let patience = limit * 4 / 5;
+        if let Some(answer) = self.within(patience, &mut request).await {
+            return answer;
+        }
+        // A server looks for a leader for longer than anybody waits, but says at once whether it knows one.
+        tokio::select! {
+            answer = self.within(limit - patience, &mut request) => answer.unwrap_or_else(|| {
                 let why = format!(
-                    "no answer within {:?}: the agent hangs or can't reach its servers, or the network loses what is sent",
-                    self.limit
+                    "no answer within {limit:?}: the agent hangs or can't reach its servers, or the network loses what is \
+                     sent"
                 );
                 Err(late(Error::new(Code::Timeout, why)))
+            }),
+            error = self.without_leader(ask) => Err(error),
+        }
+    }
+
+    /// Why there is no leader; never resolves if there is one, or nobody knows.
+    async fn without_leader(&self, ask: &Ask) -> Error {
+        let leader = Ask::get("/v1/status/leader", ask.what.as_str(), "");
+        match self.ask(&leader, Pool::Calls).await {
+            Ok(Ok(answer)) if answer.body.trim_ascii() == b"\"\"" => {
+                self.asked(ask).error(Error::new(Code::Unavailable, LEADERLESS))
             }
+            Ok(Err((error, _))) if error.code() == Code::Unavailable => error,
+            _ => std::future::pending().await,
         }
     }
 
@@ -333,6 +360,9 @@ impl Http {
             Place::Unix(_) => "localhost",
         };
         let why = match &self.agent.tls {
+            None if is_early(&error) && greeting::too_many(&self.agent.place).await => {
+                Some(asked.refusal(StatusCode::TOO_MANY_REQUESTS, b""))
+            }
             None => None,
             Some(tls) => match tls::explained(&error, host, tls) {
                 Some(told) => Some(told),

@@ -21,7 +21,7 @@ use super::renewal::Renewed;
 use super::roll::{Absence, Listed};
 use crate::error::{Code, Error, Result};
 use crate::health::Check;
-use crate::instance::Status;
+use crate::instance::{Instance, Status};
 use crate::registry::{
     Claim, Holder, Loss, Owner, Publication, Publish, Published, Record, fnv1a, random_u64,
 };
@@ -59,10 +59,6 @@ impl Found {
     }
 }
 
-fn read_rule(service: &str) -> String {
-    format!("service {service:?} {{ policy = \"read\" }}")
-}
-
 /// An agent's answer about one service.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -83,16 +79,17 @@ impl Service<'_> {
     }
 }
 
-/// Asks the agent about `id`, and reads what it answers if it knows it.
+/// Asks the agent about `id` in order to do something to it, and reads what it answers if it knows it.
 async fn ask<T>(
     consul: &Consul,
     record: &Record,
     id: &str,
+    verb: &str,
     read: impl FnOnce(Service<'_>) -> T,
 ) -> Result<Option<T>> {
-    let name = &record.instance.service;
-    let what = format!("look for {name}/{}", record.instance.id);
-    let ask = Ask::get(format!("/v1/agent/service/{}", encoded(id)), what, read_rule(name));
+    let Instance { service: name, id: own, .. } = &record.instance;
+    let what = format!("{verb} {name}/{own}");
+    let ask = Ask::get(format!("/v1/agent/service/{}", encoded(id)), what, write_rule(name));
     let Some(answer) = consul.http.find(ask).await? else { return Ok(None) };
     let service = serde_json::from_slice(&answer.body).map_err(|error| no_service(consul, error))?;
     Ok(Some(read(service)))
@@ -104,20 +101,20 @@ fn no_service(consul: &Consul, error: serde_json::Error) -> Error {
 }
 
 /// Whether the agent has `id` by our hand.
-async fn has_ours(consul: &Consul, record: &Record, id: &str) -> Result<bool> {
-    let owner = ask(consul, record, id, |service| service.owner()).await?;
+async fn has_ours(consul: &Consul, record: &Record, id: &str, verb: &str) -> Result<bool> {
+    let owner = ask(consul, record, id, verb, |service| service.owner()).await?;
     Ok(owner.is_some_and(|owner| owner.is_some() && owner == record.owner))
 }
 
 /// What the agent has under `id`, if anything, and how it is.
 async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found>> {
-    let found = ask(consul, record, id, |service| {
+    let found = ask(consul, record, id, "register", |service| {
         (service.owner(), fnv1a(service.content_hash.as_bytes()), service.service.into_owned())
     });
     let Some((owner, version, service)) = found.await? else { return Ok(None) };
     let name = &record.instance.service;
-    let what = format!("look for {name}/{}", record.instance.id);
-    let ask = filtered(Ask::get("/v1/agent/checks", what, read_rule(name)), "ServiceID", id);
+    let what = format!("register {name}/{}", record.instance.id);
+    let ask = filtered(Ask::get("/v1/agent/checks", what, write_rule(name)), "ServiceID", id);
     let answer = consul.http.call(ask).await?;
     let checks: HashMap<String, CheckState<'_>> =
         serde_json::from_slice(&answer.body).map_err(|error| no_service(consul, error))?;
@@ -401,7 +398,7 @@ impl Publication for ConsulPublication {
 
     async fn update(&mut self, record: Arc<Record>) -> Result<()> {
         let Place { consul, id, .. } = &self.place;
-        if !has_ours(consul, &record, id).await? {
+        if !has_ours(consul, &record, id, "update").await? {
             return Err(self.lost_to("it is no longer ours"));
         }
         let mut before = self.record.instance.clone();
@@ -416,7 +413,7 @@ impl Publication for ConsulPublication {
     async fn withdraw(&mut self) -> Result<()> {
         self.tasks.abort_all();
         let Place { consul, id, .. } = &self.place;
-        if !has_ours(consul, &self.record, id).await? {
+        if !has_ours(consul, &self.record, id, "withdraw").await? {
             return Ok(());
         }
         let path = format!("/v1/agent/service/deregister/{}", encoded(id));

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::http::{Ask, Http};
 use crate::error::{Code, Error, Result};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_secs(3);
-/// What one beat may take. A server without a leader looks for one that long before it says so.
+/// What one beat may take.
 const LATE: Duration = Duration::from_secs(3);
 /// Between a beat that failed and the one that tells whether to believe it.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -85,20 +85,10 @@ async fn beat(http: Arc<Http>, beats: Weak<watch::Sender<Beat>>) {
 
 /// Reads something that is not there from the leader. A token that may read nothing does no harm.
 async fn once(http: &Http) -> Result<()> {
-    let asked = http.call(Ask::get("/v1/health/service/-", "reach its leader", ""));
-    match timeout(LATE, asked).await {
-        Ok(Ok(answer)) if answer.leader => Ok(()),
-        Ok(Ok(_)) => {
-            Err(Error::new(Code::Unavailable, format!("the servers of {} have no leader", http.source)))
-        }
-        Ok(Err(error)) if error.refused() => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(_) => {
-            let why = format!(
-                "{} gave no answer within {LATE:?}: it hangs, or does not reach its servers",
-                http.source
-            );
-            Err(Error::new(Code::Timeout, why))
-        }
+    match http.call_within(Ask::get("/v1/health/service/-", "reach the leader", ""), LATE).await {
+        Ok(answer) if answer.leader => Ok(()),
+        Ok(_) => Err(Error::new(Code::Unavailable, format!("the servers of {} have no leader", http.source))),
+        Err(error) if error.refused() => Ok(()),
+        Err(error) => Err(error),
     }
 }
