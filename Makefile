@@ -123,7 +123,7 @@ bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-node test-c test-go test-servers test-etcd test-faults test-conformance \
+test: lint test-rust test-python test-node test-c test-go test-servers test-etcd test-consul test-faults test-conformance \
 	test-demo test-soak ## Everything
 
 .PHONY: test-rust
@@ -157,6 +157,10 @@ test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hur
 .PHONY: test-etcd
 test-etcd: $(BIN)/.package servers ## etcd: its errors, TLS, users, doctor, and what its guide says
 	@$(BIN)/python -m pytest --quiet --timeout 240 tests/etcd
+
+.PHONY: test-consul
+test-consul: $(BIN)/.package servers ## Consul: its fields, checks, tokens, errors, TLS, doctor, and what its guide says
+	@$(BIN)/python -m pytest --quiet --timeout 240 tests/consul
 
 .PHONY: test-faults
 test-faults: setup ## The known failures of this field, by number, done to real servers
@@ -197,6 +201,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers tests/soak bindings-c/tests
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/conformance/registries
+	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/consul
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/faults
 	@cd bindings-python && ../$(BIN)/mypy --no-error-summary && ../$(BIN)/python -m mypy.stubtest callsheet --concise
