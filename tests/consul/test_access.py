@@ -12,14 +12,14 @@ from pathlib import Path
 import callsheet
 import pytest
 from servers import AgentOptions, Consul
-from servers.acl import READ
+from servers.acl import RULES
 from servers.certificates import Certificates
 from servers.fixtures import NewConsul
 from servers.waiting import until
 from shared.seen import Seen, registered, state_of, tagged
 
 AGENT = 'agent_prefix "" { policy = "read" }'
-WRITE_BILLING = READ + ' service "billing" { policy = "write" }'
+WRITE_BILLING = RULES["reader"] + ' service "billing" { policy = "write" }'
 # What an agent's own users may reuse of what it was told of a token, and more.
 NOTICED = 10.0
 
@@ -29,7 +29,7 @@ class Refused:
 
     def __init__(self, folder: Path, clients: ExitStack) -> None:
         self.consul = consul = clients.enter_context(Consul(options=AgentOptions(acl=True)))
-        reader, revoked = consul.acl.token(READ), consul.acl.token(WRITE_BILLING)
+        reader, revoked = consul.acl.token(RULES["reader"]), consul.acl.token(WRITE_BILLING)
         consul.acl.revoke(revoked)
         file = folder / "token"
         file.write_text(consul.tokens["none"])

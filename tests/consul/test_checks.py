@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from concurrent import futures
 
 import callsheet
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from servers import Consul
 from servers.waiting import until
 from shared.seen import Seen, registered, state_of
@@ -173,7 +173,7 @@ def test_a_status_set_by_hand(kind: str, either: Consul) -> None:
         registration = client.register("billing", site.port, HOST, check=check)
         until_status(seen, "passing")
         for status in ("warning", "critical", "warning"):
-            registration.set_status(status, f"because {status}")  # type: ignore[arg-type]
+            registration.set_status(status, f"because {status}")
             until_status(seen, status)
             assert f"because {status}" in [it["Output"] for it in either.agent.local.checks().values()]
         # It stays, as it is renewed.

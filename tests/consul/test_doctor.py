@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from servers import AgentOptions, Consul
-from servers.acl import READ
 from servers.binaries import Version
 from servers.certificates import Certificates
 from servers.fixtures import NewConsul
@@ -128,7 +127,7 @@ def test_a_consul_that_is_down(new_consul: NewConsul, tmp_path: Path) -> None:
 
 
 def test_in_a_pipe_each_finding_is_a_line(consul: Consul) -> None:
-    command = [sys.executable, "-m", "callsheet", "doctor", "--registry", consul.url_of(token=READ[:3])]
+    command = [sys.executable, "-m", "callsheet", "doctor", "--registry", consul.url_of(token="nobody-asks")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     lines = [line.split("\t") for line in ran.stdout.splitlines()]
     [note] = [line for line in lines if line[0] == "note"]

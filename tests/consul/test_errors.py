@@ -13,6 +13,7 @@ from servers import AgentOptions, Consul
 from servers.binaries import Version
 from servers.certificates import Certificates, Kind
 from servers.fixtures import NewConsul
+from servers.waiting import until
 from shared.seen import Seen, chain, registered, state_of, tagged
 from shared.strangers import greeting, pages, silent
 
@@ -239,7 +240,8 @@ def test_no_leader(version: Version, new_consul: NewConsul) -> None:
         texts = (asked() for _ in range(20))
         told = next(text for text in texts if "no leader" in text)
         start = "its servers have no leader: start them until more than half run and reach one another"
-        assert start in told and "(Consul said: No cluster leader)" in told
+        assert f"can't reach the leader in {consul.url_of(0)}: {start}" in told
+        until(lambda: "have no leader" in str(client.lookup("billing").last_error), 25)
         for member in consul.members[1:]:
             member.start(wait=False)
         seen.until(tagged("0"))
@@ -270,9 +272,14 @@ def test_too_many_connections(version: Version, new_consul: NewConsul) -> None:
         # Counted once they have said something.
         connection.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 200"
-    told = "takes no more from this address: raise its limits.http_max_conns_per_client"
-    error = refused(consul.url, "unavailable", told)
+    error = refused(
+        consul.url, "unavailable", "takes no more from this address", "limits.http_max_conns_per_client"
+    )
     assert error.retryable
+    if version == "new":
+        # It says so, and closes: now and then the words of that get lost. 1.8 says nothing.
+        errors = (refused(consul.url, "unavailable", "takes no more from this address") for _ in range(20))
+        assert any("Consul said: status 429" in str(error) for error in errors)
     with callsheet.connect(consul.url) as client:
         registration = client.register("billing", 80, "10.0.0.1")
         assert state_of(registration) == ("pending", "unavailable")

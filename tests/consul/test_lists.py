@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import callsheet
 import pytest
 from servers import AgentOptions, Consul
-from servers.acl import READ
+from servers.acl import RULES
 from servers.binaries import Version
 from servers.fixtures import NewConsul
 from servers.waiting import until
@@ -58,7 +58,7 @@ def test_an_empty_list_of_a_1_8_with_rights_proves_nothing(new_consul: NewConsul
 
 def test_a_token_that_loses_its_rights_empties_no_list(version: Version, new_consul: NewConsul) -> None:
     consul = new_consul(options=AgentOptions(version=version, acl=True))
-    token = consul.acl.token(READ)
+    token = consul.acl.token(RULES["reader"])
     with (
         callsheet.connect(consul.url) as app,
         callsheet.connect(consul.url_of(token=token)) as client,
@@ -77,7 +77,7 @@ def test_a_token_that_loses_its_rights_empties_no_list(version: Version, new_con
                 lambda: getattr(client.lookup("billing").last_error, "code", None) == "permission_denied", 25
             )
             assert 'service "billing" { policy = "read" }' in str(client.lookup("billing").last_error)
-        consul.acl.change(token, READ)
+        consul.acl.change(token, RULES["reader"])
         live = seen.until(lambda snapshot: snapshot.freshness == "live")
         assert [one.tags for one in live] == [("moves the index",)]
         assert client.stats()["empty_held"] == (version == "old")
@@ -85,7 +85,7 @@ def test_a_token_that_loses_its_rights_empties_no_list(version: Version, new_con
 
 def test_a_token_that_is_deleted_empties_no_list(version: Version, new_consul: NewConsul) -> None:
     consul = new_consul(options=AgentOptions(version=version, acl=True))
-    token = consul.acl.token(READ)
+    token = consul.acl.token(RULES["reader"])
     with (
         callsheet.connect(consul.url) as app,
         callsheet.connect(consul.url_of(token=token)) as client,

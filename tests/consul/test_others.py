@@ -30,10 +30,10 @@ def test_everything_that_there_is_a_field_for(either: Consul) -> None:
         snapshot = seen.until(lambda snapshot: len(snapshot) == 3)
         full, bare, node = sorted(snapshot, key=lambda one: one.port)
         assert (full.id, full.address, full.port, full.weight) == ("web1", "10.0.0.7", 80, 7)
-        assert (full.tags, full.metadata, full.zone) == (("a", "ü"), {"team": "x"}, "eu")
+        assert (full.tags, dict(full.metadata), full.zone) == (("a", "ü"), {"team": "x"}, "eu")
         assert (full.scheme, full.status) == ("http", "passing")
         assert (bare.id, bare.address, bare.port) == ("web", "127.0.0.1", 81)
-        assert (bare.weight, bare.tags, bare.metadata) == (1, (), {})
+        assert (bare.weight, list(bare.tags), dict(bare.metadata)) == (1, [], {})
         # Where a service has no address, it is at its node's.
         assert (node.id, node.address, node.port) == ("web3", "10.9.9.9", 82)
 

@@ -66,7 +66,7 @@ def test_what_is_plain_takes_no_room(consul: Consul) -> None:
         registered(client)
         until(lambda: consul.catalog.ids("billing") == ["10.0.0.1:80"])
         found = only(consul)
-        assert (found.meta.keys(), found.tags, found.weight) == ({"callsheet-owner"}, (), 1)
+        assert (list(found.meta), list(found.tags), found.weight) == (["callsheet-owner"], [], 1)
 
 
 def test_a_ttl_check_is_renewed_three_times_a_ttl(either: Consul) -> None:
@@ -147,11 +147,19 @@ def test_metadata_keys_that_consul_does_not_take(either: Consul) -> None:
 def test_as_much_as_may_be_registered(either: Consul) -> None:
     metadata = {f"{number:03}.{'k' * 80}": "v" * 512 for number in range(56)}
     tags = [f"{number:03}{'t' * 253}" for number in range(64)]
-    more = {"zone": "z" * 256, "version": "v" * 256, "scheme": "grpc", "weight": 65_535, "id": "i" * 256}
     with callsheet.connect(either.url) as client:
-        registered(client, metadata=metadata, tags=tags, **more)
+        registered(
+            client,
+            id="i" * 256,
+            metadata=metadata,
+            tags=tags,
+            zone="z" * 256,
+            version="v" * 256,
+            scheme="grpc",
+            weight=65_535,
+        )
         [one] = client.wait_for("billing", timeout=10)
-        assert (one.metadata, one.tags, one.weight) == (metadata, tuple(tags), 65_535)
+        assert (dict(one.metadata), list(one.tags), one.weight) == (metadata, tags, 65_535)
         assert (one.zone, one.version) == ("z" * 256, "v" * 256)
 
 
