@@ -59,6 +59,11 @@ VERBS = {
     "exit": verb("peer"),
     "fault": verb(takes="kind on seconds service id"),
 }
+#: What looks at the registry, or at what was read of it.
+READS = {
+    *("lookup", "wait_for", "services", "watch", "watch_services", "next", "see"),
+    *("on_change", "called", "picker", "pick", "spread", "call"),
+}
 #: What a step may have whatever its verb is.
 COMMON = frozenset({"do", "as", "of", "is", "error", "within", "in"})
 INSIDE = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from driver import Broken, Driver, Wrong
 from judge import difference
 from listener import HealthServer, Listener
-from verbs import VERBS, request
+from verbs import READS, VERBS, request
 
 if TYPE_CHECKING:
     from registries import Registry
@@ -61,7 +61,7 @@ class World:
         asked = request(step, self.url)
         question = VERBS[asked["do"]].question
         process = self.peer(step["in"]) if "in" in step else self.main
-        if self.registry:
+        if self.registry and asked["do"] in READS:
             self.registry.settle()
         start = time.monotonic()
         limit = step.get("within", 0 if question else WITHIN)

@@ -33,7 +33,7 @@ class Registry(Protocol):
         """Do it. ValueError where there is no such fault."""
 
     def settle(self) -> None:
-        """Wait until whoever reads sees what was written. Done before each step."""
+        """Wait until whoever reads sees what was written. Done before each step that reads."""
 
     def heal(self) -> None:
         """End the faults that last, so that clients can close."""

@@ -134,10 +134,7 @@ class OfConsul:
     def settle(self) -> None:
         """What agents are told, reads see once it was told to the servers: wait for that."""
         if self.consul.agent.serving:
-            # Twice: an agent whose servers know something may itself hear of that a moment later, and takes a status
-            # that changes before it does for told.
-            for _ in range(2):
-                _until(lambda: _in_agent(self.consul) == _in_catalog(self.consul), "the agent did not sync")
+            _until(lambda: _in_agent(self.consul) == _in_catalog(self.consul), "the agent did not sync")
 
     def heal(self) -> None:
         for kind in sorted(self.lasting):

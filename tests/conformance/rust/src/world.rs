@@ -26,6 +26,22 @@ use crate::verbs::{code, filter, option, registration, serves, snapshot};
 /// Asked again until the answer is the expected one or `within` is over. Everything else is done once.
 const QUESTIONS: [&str; 9] =
     ["state", "lookup", "services", "see", "pick", "spread", "called", "stats", "ping"];
+/// What looks at the registry, or at what was read of it.
+const READS: [&str; 13] = [
+    "lookup",
+    "wait_for",
+    "services",
+    "watch",
+    "watch_services",
+    "next",
+    "see",
+    "on_change",
+    "called",
+    "picker",
+    "pick",
+    "spread",
+    "call",
+];
 /// How long a step may take that does not say.
 const WITHIN: Duration = Duration::from_secs(10);
 /// Between two questions.
@@ -88,7 +104,9 @@ impl World {
 
     async fn judge(&mut self, step: &Value) -> Result<(), Fail> {
         let mut args = Args::new(step)?;
-        self.registry.settle()?;
+        if READS.iter().any(|verb| step["do"] == *verb) {
+            self.registry.settle()?;
+        }
         if let Some(process) = args.text("in")? {
             return match self.handles.get_mut(&process) {
                 Some(Handle::Peer(peer)) => peer.run(&Value::Object(args.0)),
