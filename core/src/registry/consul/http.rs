@@ -12,18 +12,19 @@ use hyper::body::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::failure::{Asked, LEADERLESS, is_early};
 use super::greeting;
 use super::token::Tokens;
+use super::turns::Turns;
 use crate::config::{Agent, Endpoint, Place, Tls};
 use crate::error::{Code, Error, Result};
 use crate::tls;
 
-/// Requests under way at once that do not wait for changes. An agent takes 200 connections of one address.
-const CALLS: usize = 32;
+/// Connections of each pool that are kept though nothing is under way on them: those of other clients count too.
+const IDLE: usize = 8;
 /// How long an agent that could not be reached is not tried again by others.
 const UNREACHABLE: Duration = Duration::from_millis(250);
 /// Between two looks at the files of TLS.
@@ -94,7 +95,7 @@ pub(super) struct Http {
     tokens: Tokens,
     /// `None` once closed, so that no connection is kept.
     pools: Mutex<Option<Pools>>,
-    calls: Semaphore,
+    turns: Arc<Turns>,
     unreachable: Mutex<Option<(Instant, Error)>>,
     closed: watch::Sender<bool>,
 }
@@ -116,7 +117,7 @@ enum Pool {
 }
 
 impl Http {
-    pub(super) fn new(agent: Agent, source: &str, limit: Duration) -> Result<Self> {
+    pub(super) fn new(agent: Agent, source: &str, limit: Duration, turns: Arc<Turns>) -> Result<Self> {
         let scheme = if agent.tls.is_some() { "https" } else { "http" };
         let host = match (&agent.place, agent.tls.as_ref().and_then(|tls| tls.server_name.clone())) {
             (Place::Tcp(Endpoint { port, .. }), Some(name)) => format!("{name}:{port}"),
@@ -137,7 +138,7 @@ impl Http {
             source: source.into(),
             limit,
             base,
-            calls: Semaphore::new(CALLS),
+            turns,
             unreachable: Mutex::default(),
             closed: watch::Sender::new(false),
             agent,
@@ -191,7 +192,7 @@ impl Http {
             return Err(late(error));
         }
         let request = async {
-            let _turn = self.calls.acquire().await;
+            let _turn = self.turns.calls.acquire().await;
             self.ask(ask, Pool::Calls).await
         };
         tokio::pin!(request);
@@ -431,6 +432,7 @@ impl Pools {
                 .referer(false)
                 .redirect(reqwest::redirect::Policy::none())
                 .user_agent(concat!("callsheet/", env!("CARGO_PKG_VERSION")))
+                .pool_max_idle_per_host(IDLE)
                 .pool_idle_timeout(Duration::from_secs(60));
             match &agent.place {
                 Place::Unix(path) => builder = builder.unix_socket(path.clone()),

@@ -50,7 +50,7 @@ const LOADED: usize = 1024;
 pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
     let agent = config.agent.clone().ok_or_else(|| Error::config("a Consul URL without an agent"))?;
     let turns = Turns::at(&agent.place.to_string());
-    let http = Arc::new(Http::new(agent, config.source(), config.timeout)?);
+    let http = Arc::new(Http::new(agent, config.source(), config.timeout, turns.clone())?);
     Ok(Arc::new(ConsulRegistry(Arc::new(Consul {
         pulse: Pulse::new(http.clone()),
         roll: Roll::new(http.clone()),

@@ -1,5 +1,6 @@
-//! Whose query waits at an agent. An agent takes 200 connections of one address, so all clients of a process share a number
-//! of turns below that; with more services than turns, each waits a short time only and lets the next one have a turn.
+//! Who may ask an agent now, and whose query waits there. An agent takes 200 connections of one address, so all clients of
+//! a process share a number of turns below that; with more services than turns, each waits a short time only and lets the
+//! next one have a turn.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,8 @@ use crate::fork::PerProcess;
 
 /// Queries that wait at one agent at once.
 const TURNS: usize = 128;
+/// Requests under way at once that do not wait for changes.
+const CALLS: usize = 32;
 /// How long a query waits for a change.
 const LONG: Duration = Duration::from_secs(60);
 /// The same while others wait for a turn.
@@ -23,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 static AGENTS: PerProcess<Mutex<HashMap<String, Weak<Turns>>>> = PerProcess::new(Mutex::default);
 
 pub(super) struct Turns {
+    /// Of requests that do not wait for changes.
+    pub(super) calls: Semaphore,
     free: Arc<Semaphore>,
     wanted: AtomicUsize,
 }
@@ -47,7 +52,11 @@ impl Turns {
     }
 
     fn new(turns: usize) -> Self {
-        Turns { free: Arc::new(Semaphore::new(turns)), wanted: AtomicUsize::new(0) }
+        Turns {
+            calls: Semaphore::new(CALLS),
+            free: Arc::new(Semaphore::new(turns)),
+            wanted: AtomicUsize::new(0),
+        }
     }
 
     /// The next turn; `None` if there was none for so long that reading without one is better. `brief`: what is heard may
