@@ -293,8 +293,7 @@ def test_a_port_of_something_else(consul: Consul) -> None:
         refused(f"consul://{site}", "protocol", "what answers is no agent of Consul")
         error = refused(f"consul://{site}", "unavailable", ask=reading)
         assert isinstance(error.__cause__, callsheet.Protocol)
-    dns = consul.agent.dns
-    refused(f"consul://{dns}", "unavailable", "the agent ended the connection")
+    refused(f"consul://{consul.agent.rpc}", "unavailable", "the agent ended the connection")
     with greeting(b"SSH-2.0-OpenSSH_9.6\r\n") as ssh:
         told = "what listens there speaks no HTTP and is no agent: check host and port"
         refused(f"consul://{ssh}", "protocol", told)

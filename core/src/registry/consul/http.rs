@@ -196,13 +196,14 @@ impl Http {
             self.ask(ask, Pool::Calls).await
         };
         tokio::pin!(request);
-        let patience = limit * 4 / 5;
+        // Together a moment less than the limit, when whoever waits as long would give up without a reason.
+        let (patience, rest) = (limit * 3 / 4, limit / 5);
         if let Some(answer) = self.within(patience, &mut request).await {
             return answer;
         }
         // A server looks for a leader for longer than anybody waits, but says at once whether it knows one.
         tokio::select! {
-            answer = self.within(limit - patience, &mut request) => answer.unwrap_or_else(|| {
+            answer = self.within(rest, &mut request) => answer.unwrap_or_else(|| {
                 let why = format!(
                     "no answer within {limit:?}: the agent hangs or can't reach its servers, or the network loses what is \
                      sent"

@@ -204,7 +204,7 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
     }
     let (drained, by_hand) = found.map_or((false, false), |found| (found.drained, found.by_hand));
     let place = Place { consul: consul.clone(), id, check, ttl };
-    place.register(&record).await?;
+    place.register_anew(&record).await?;
     let checks = place.renewed_checks(&record, by_hand);
     let renewed =
         Arc::new(Renewed { http: consul.http.clone(), ttl, told: Mutex::new((checks, record.clone())) });
@@ -282,6 +282,31 @@ impl Place {
         let body = definition::service(record, &self.id, &self.check, self.ttl);
         let ask = self.ask(record, "/v1/agent/service/register", "register").body(body);
         self.consul.http.call(ask).await.map(drop)
+    }
+
+    /// The same for what the agent does not have yet. It tells its servers before it answers, and may wait long for those
+    /// when the network swallows what is sent; it has the instance by then.
+    async fn register_anew(&self, record: &Record) -> Result<()> {
+        let half = self.consul.http.limit / 2;
+        match timeout(half, self.register(record)).await {
+            Ok(registered) => registered,
+            Err(_) if has_ours(&self.consul, record, &self.id, "register").await? => Ok(()),
+            Err(_) => {
+                let (service, source) = (&record.instance.service, &self.consul.http.source);
+                let why = format!("{source} did not take {service}/{} within {half:?}", record.instance.id);
+                Err(Error::new(Code::Timeout, why))
+            }
+        }
+    }
+
+    /// Takes our checks off the instance of another tool, who has the id now: nobody renews them any more, and its instance
+    /// would not pass, and be removed, by them.
+    async fn take_checks_off(&self, record: &Record) -> Result<()> {
+        for check in [check_id(&self.id), by_hand_id(&self.id)] {
+            let path = format!("/v1/agent/check/deregister/{}", encoded(&check));
+            self.consul.http.find(self.ask(record, &path, "withdraw the check of")).await?;
+        }
+        Ok(())
     }
 
     /// The checks that run out unless they are renewed.
@@ -370,7 +395,13 @@ impl ConsulPublication {
     /// Who has the id now that it is no longer ours.
     async fn taker(&self) -> Loss {
         let Place { consul, id, ttl, .. } = &self.place;
-        match look(consul, &self.record, id).await {
+        let found = look(consul, &self.record, id).await;
+        if let Ok(Some(Found { owner: None, .. })) = &found
+            && let Err(error) = self.place.take_checks_off(&self.record).await
+        {
+            tracing::warn!(%error, "another tool has the id of a registration now, and our check is still on it");
+        }
+        match found {
             Ok(Some(found))
                 if !found.is_free(&self.record) && found.service == self.record.instance.service =>
             {
@@ -413,8 +444,11 @@ impl Publication for ConsulPublication {
     async fn withdraw(&mut self) -> Result<()> {
         self.tasks.abort_all();
         let Place { consul, id, .. } = &self.place;
-        if !has_ours(consul, &self.record, id, "withdraw").await? {
-            return Ok(());
+        match ask(consul, &self.record, id, "withdraw", |service| service.owner()).await? {
+            None => return Ok(()),
+            Some(None) => return self.place.take_checks_off(&self.record).await,
+            Some(owner) if owner != self.record.owner => return Ok(()),
+            Some(_) => {}
         }
         let path = format!("/v1/agent/service/deregister/{}", encoded(id));
         consul.http.find(self.place.ask(&self.record, &path, "withdraw")).await.map(drop)
