@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any
 
 from servers import AgentOptions, Consul, Proxy, Toxiproxy
@@ -22,6 +22,8 @@ NOTHING = "00000000-0000-4000-8000-000000000000"
 ANOTHER = {"empty", "identity"}
 #: What is until it is switched off.
 LASTING = {"down", "empty", "refuse", "revoke", "slow", "unreachable"}
+#: Scenarios at once, each with servers of its own: with more on a small machine, checks run out that are renewed.
+AT_ONCE = 8
 #: By how much the index of a server that is to be replaced is ahead: what an empty answer is worth depends on it.
 AHEAD = 100
 #: How long an agent may take to tell its servers what it was told.
@@ -36,6 +38,7 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self.toxiproxy = Toxiproxy([], folder)
         self.anti_entropy = AntiEntropy()
+        self.turns = Semaphore(AT_ONCE)
         self._lock = Lock()
         self._idle: dict[bool, list[Consul]] = {False: [], True: []}
 
@@ -73,6 +76,15 @@ class OfConsul:
 
     def __init__(self, servers: Servers, number: int, needs: set[str]) -> None:
         self.servers, self.needs = servers, needs
+        servers.turns.acquire()
+        try:
+            self._open(number)
+        except BaseException:
+            servers.turns.release()
+            raise
+
+    def _open(self, number: int) -> None:
+        servers, needs = self.servers, self.needs
         self.own = servers.take(tokens=bool(needs & TOKENS))
         #: The one behind the address.
         self.consul = self.own
@@ -141,10 +153,13 @@ class OfConsul:
             self.fault(kind, False, 0, "", "")
 
     def close(self) -> None:
-        self.heal()
-        self.proxy.remove()
-        for consul in filter(None, (self.own, self.other)):
-            self.servers.give(consul)
+        try:
+            self.heal()
+            self.proxy.remove()
+            for consul in filter(None, (self.own, self.other)):
+                self.servers.give(consul)
+        finally:
+            self.servers.turns.release()
 
     def _another(self) -> Consul:
         assert self.other, "a scenario that needs another server has one"
