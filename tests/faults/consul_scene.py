@@ -9,16 +9,13 @@ import consul_invariants
 from scene import Scene
 from servers import Agent, Consul
 
-# A node of the catalog that has no agent, so that nobody but the test changes what is on it.
-ELSEWHERE = "elsewhere"
-
 
 class ConsulScene(Scene):
     """Takes what `Scene` takes. Registrations are made at the first member, `agent`."""
 
     def __init__(self, consul: Consul, **options: Any) -> None:
         self.consul = consul
-        # Service and id of what the test itself has registered, on the node without an agent and at the agent.
+        # Service and id of what the test itself has registered, on nodes without an agent and at the agent.
         self.placed: set[tuple[str, str]] = set()
         self.beside: set[tuple[str, str]] = set()
         super().__init__(consul, **options)
@@ -29,7 +26,8 @@ class ConsulScene(Scene):
 
     def place(self, service: str, id: str, port: int) -> None:
         self.placed.add((service, id))
-        self.consul.catalog.register(ELSEWHERE, service, port, id=id, address="127.0.0.1")
+        # Of nodes without an agent, so that nobody else changes what is on them; a node has each id once.
+        self.consul.catalog.register(f"elsewhere-{service}", service, port, id=id, address="127.0.0.1")
 
     def register_beside(self, service: str, id: str, port: int = 9) -> None:
         """As another tool does, at the same agent and without a check."""
