@@ -116,7 +116,7 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json | node-tool
 	@touch $@
 
 .PHONY: bench
-bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run (ONLY="etcd local" and so on)
+bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run (ONLY="etcd consul" and so on)
 	@cargo build --quiet --release --locked -p callsheet-bench
 	@$(BIN)/python tests/bench/bench.py $(ONLY)
 
@@ -208,8 +208,8 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cd bindings-node && npm run --silent lint
 	@unformatted=$$(gofmt -l $(GO_FOLDERS)); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
-	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/conformance/go tests/soak/cast/watcher \
-		demo/cast/cyd; do \
+	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/bench/peers/go \
+		tests/conformance/go tests/soak/cast/watcher demo/cast/cyd; do \
 		go vet -C $$module .; done
 	@$(BIN)/clang-format --dry-run --Werror $(C_LANGUAGE)
 

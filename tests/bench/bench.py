@@ -1,6 +1,6 @@
 """The table of `make bench`: every figure beside its floor or its peer, measured in the same run.
 
-Usage: bench.py [PART ...]    (rust, c, go, node, python, local, etcd; default: all)
+Usage: bench.py [PART ...]    (rust, c, go, node, python, local, etcd, consul; default: all)
 
 The ratio is what counts; nanoseconds are of the machine that they were measured on.
 """
@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING
 # What starts real servers is beside this folder.
 sys.path.append(str(Path(__file__).parent.parent))
 
-import etcd
 import languages
+import on_consul
+import on_etcd
 import pairs
 from languages import Language
+from rows import row as row_of
 from servers import binaries
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ NODE = ["node", "--expose-gc", str(HERE / "bench_node.js")]
 
 #: Those that print rows of their own.
 OWN = {"rust": RUST, "c": C, "go": GO, "node": NODE, "python": PYTHON}
-PARTS = [*OWN, "local", "etcd"]
+#: Those on a server, with peers.
+SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows}
+PARTS = [*OWN, "local", *SERVERS]
 LANGUAGES = [
     Language("Rust", RUST),
     Language("C", C),
@@ -70,8 +74,13 @@ def need_everything(parts: list[str]) -> None:
     if "etcd" in parts:
         there |= {
             "etcd (make servers)": binaries.etcd().exists(),
-            "aetcd (make bench)": Path(pairs.PYTHON.command[0]).exists(),
-            "npm's etcd3 (make bench)": (HERE / "peers" / "node_modules" / "etcd3").exists(),
+        }
+    if "consul" in parts:
+        there["Consul (make servers)"] = binaries.consul().exists()
+    if SERVERS.keys() & parts:
+        there |= {
+            "the peers in Python (make bench)": Path(pairs.PYTHON).exists(),
+            "the peers in Node (make bench)": (HERE / "peers" / "node_modules").exists(),
         }
     missing = [what for what, is_there in there.items() if not is_there]
     if missing:
@@ -94,10 +103,9 @@ def build(parts: list[str]) -> None:
     strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     run("compiling the C part", ["cc", *strict, "-I", include, str(HERE / "bench_c.c"), "-o", *C, *library])
     run("building the Go part", ["go", "build", "-C", str(HERE / "go"), "-o", *GO, "."])
-    if "etcd" in parts:
+    if SERVERS.keys() & parts:
         module = str(HERE / "peers" / "go")
-        run("vetting the Go client's part", ["go", "vet", "-C", module, "."])
-        run("building the Go client's part", ["go", "build", "-C", module, "-o", *pairs.GO.command, "."])
+        run("building the peers in Go", ["go", "build", "-C", module, "-o", pairs.GO, "."])
 
 
 def measured(parts: list[str]) -> list[Row]:
@@ -108,8 +116,11 @@ def measured(parts: list[str]) -> list[Row]:
         if part == "local":
             with tempfile.TemporaryDirectory() as folder:
                 rows += languages.rows(LANGUAGES, Path(folder))
-        elif part == "etcd":
-            rows += etcd.rows(LANGUAGES)
+        elif part in SERVERS and not Path("/proc/self/fd").exists():
+            # What a process spends and holds is read from there.
+            rows.append(row_of(part, "", "measured on Linux only"))
+        elif part in SERVERS:
+            rows += SERVERS[part](LANGUAGES)
         else:
             lines = run(f"the part {part}", OWN[part]).splitlines()
             rows += [json.loads(line) for line in lines if line.startswith("{")]
@@ -143,8 +154,12 @@ def main(asked: list[str]) -> None:
         beside = shown(floor, row["unit"]) if floor else "-"
         table.append((row["name"], shown(figure, row["unit"]), row["goal"], row["floor"], beside, ratio))
     on = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    if "etcd" in parts:
-        on += ", " + run("etcd", [str(binaries.etcd()), "--version"]).splitlines()[0]
+    for part, binary in (("etcd", binaries.etcd), ("consul", binaries.consul)):
+        if part in parts:
+            on += (
+                ", "
+                + run(part, [str(binary()), "version" if part == "consul" else "--version"]).splitlines()[0]
+            )
     print(f"{on}\n")
     # Texts are as long as they are.
     texts = {row["name"] for row in rows if isinstance(row["figure"], str)}

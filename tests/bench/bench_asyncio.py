@@ -1,4 +1,4 @@
-"""The process in asyncio that `languages.py` and `etcd.py` follow, weigh and count."""
+"""The process in asyncio that `bench.py` follows, weighs and counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Awaitable, Callable
 
 import callsheet
 import callsheet.aio
@@ -26,7 +27,7 @@ def step(*said: object) -> None:
     sys.stdin.readline()
 
 
-async def follow(client: callsheet.aio.Client) -> None:
+async def follow(client: callsheet.aio.Client, service: str) -> None:
     """Says when each change was there."""
 
     def changed(snapshot: callsheet.Snapshot) -> None:
@@ -34,21 +35,21 @@ async def follow(client: callsheet.aio.Client) -> None:
         for instance in snapshot:
             say(at, instance.metadata.get("n"))
 
-    await client.wait_for("billing", timeout=10)
-    client.on_change("billing", changed)
+    await client.wait_for(service, timeout=10)
+    client.on_change(service, changed)
     # Elsewhere, since the loop has callbacks to call.
     await asyncio.to_thread(step, "ready")
 
 
-async def hold(client: callsheet.aio.Client) -> None:
+async def hold(client: callsheet.aio.Client, service: str) -> None:
     """What many instances weigh, and what a change of one makes anew."""
     await client.lookup("nobody")
     gc.collect()
     step("empty")
-    held = list(await client.lookup("billing"))
+    held = list(await client.lookup(service))
     gc.collect()
     step(len(held))
-    watch = client.watch("billing")
+    watch = client.watch(service)
     before = list(await anext(watch))
     say("watching")
     fresh = 0
@@ -67,7 +68,7 @@ async def watches(client: callsheet.aio.Client) -> None:
     step("after")
 
 
-async def arrive(client: callsheet.aio.Client) -> None:
+async def arrive(client: callsheet.aio.Client, service: str) -> None:
     """Notes when each change was there, and says for each line what it noted since the last one."""
     noted: list[tuple[str, int]] = []
     first = asyncio.Event()
@@ -78,7 +79,7 @@ async def arrive(client: callsheet.aio.Client) -> None:
             noted.append((instance.metadata["n"], at))
         first.set()
 
-    client.on_change("billing", changed)
+    client.on_change(service, changed)
     await first.wait()
     say("ready")
     while await asyncio.to_thread(sys.stdin.readline):
@@ -87,25 +88,30 @@ async def arrive(client: callsheet.aio.Client) -> None:
         say(*said)
 
 
-async def first(url: str) -> None:
+async def first(url: str, service: str) -> None:
     """Says how long each way from nothing to the first list took."""
     while await asyncio.to_thread(sys.stdin.readline):
         began = time.perf_counter()
         async with callsheet.aio.connect(url) as client:
-            read = sum(len(instance.id) for instance in await client.lookup("billing"))
+            read = sum(len(instance.id) for instance in await client.lookup(service))
             say((time.perf_counter() - began) * 1e3, read)
 
 
-MODES = {"follow": follow, "hold": hold, "watches": watches, "arrive": arrive}
+MODES: dict[str, Callable[..., Awaitable[None]]] = {
+    "follow": follow,
+    "hold": hold,
+    "watches": watches,
+    "arrive": arrive,
+}
 
 
-async def main(mode: str, url: str) -> None:
+async def main(mode: str, url: str, *service: str) -> None:
     if mode == "first":
-        await first(url)
+        await first(url, *service)
         return
     async with callsheet.aio.connect(url) as client:
-        await MODES[mode](client)
+        await MODES[mode](client, *service)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,5 +1,5 @@
-/* The rows of `make bench` that are measured in C, as JSON lines for `bench.py`; with a mode and a URL, the process
- * that `languages.py` and `etcd.py` follow, weigh and count. */
+/* The rows of `make bench` that are measured in C, as JSON lines for `bench.py`; with a mode, a URL and mostly a
+ * service, the process that `bench.py` follows, weighs and counts. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <callsheet.h>
@@ -155,26 +155,26 @@ static void changed(void *context, const callsheet_snapshot_t *snapshot) {
     fflush(stdout);
 }
 
-static void follow(const char *url) {
+static void follow(const char *url, const char *service) {
     callsheet_client_t *client = connect_to(url);
     callsheet_snapshot_t *first = NULL;
-    check(callsheet_wait_for(client, "billing", NULL, 1, 10000, &first, &error));
+    check(callsheet_wait_for(client, service, NULL, 1, 10000, &first, &error));
     callsheet_snapshot_free(first);
     callsheet_on_change_closure_t closure = {NULL, changed, NULL};
     callsheet_subscription_t *subscription = NULL;
-    check(callsheet_on_change(client, "billing", NULL, closure, &subscription, &error));
+    check(callsheet_on_change(client, service, NULL, closure, &subscription, &error));
     step("ready");
     shut(client);
     callsheet_subscription_free(subscription);
 }
 
-static void hold(const char *url) {
+static void hold(const char *url, const char *service) {
     callsheet_client_t *client = connect_to(url);
     callsheet_snapshot_free(lookup(client, "nobody"));
     step("empty");
-    callsheet_snapshot_t *held = lookup(client, "billing");
+    callsheet_snapshot_t *held = lookup(client, service);
     number_step(callsheet_snapshot_len(held));
-    callsheet_watch_t *watched = watch(client, "billing");
+    callsheet_watch_t *watched = watch(client, service);
     callsheet_snapshot_t *before = next(watched);
     puts("watching");
     fflush(stdout);
@@ -235,11 +235,11 @@ static void arrived(void *context, const callsheet_snapshot_t *snapshot) {
     pthread_mutex_unlock(&noted.mutex);
 }
 
-static void arrive(const char *url) {
+static void arrive(const char *url, const char *service) {
     callsheet_client_t *client = connect_to(url);
     callsheet_on_change_closure_t closure = {NULL, arrived, NULL};
     callsheet_subscription_t *subscription = NULL;
-    check(callsheet_on_change(client, "billing", NULL, closure, &subscription, &error));
+    check(callsheet_on_change(client, service, NULL, closure, &subscription, &error));
     pthread_mutex_lock(&noted.mutex);
     while (noted.count == 0)
         pthread_cond_wait(&noted.filled, &noted.mutex);
@@ -260,11 +260,11 @@ static void arrive(const char *url) {
 }
 
 /* Says how long each way from nothing to the first list took. */
-static void first(const char *url) {
+static void first(const char *url, const char *service) {
     while (line()) {
         int64_t began = nanoseconds(CLOCK_MONOTONIC);
         callsheet_client_t *client = connect_to(url);
-        callsheet_snapshot_t *snapshot = lookup(client, "billing");
+        callsheet_snapshot_t *snapshot = lookup(client, service);
         size_t read = 0;
         for (size_t n = 0; n < callsheet_snapshot_len(snapshot); n++)
             read += strlen(callsheet_instance_id(callsheet_snapshot_get(snapshot, n)));
@@ -276,21 +276,21 @@ static void first(const char *url) {
 }
 
 int main(int argc, char **argv) {
-    const char *mode = argc == 3 ? argv[1] : "";
+    const char *mode = argc == 4 ? argv[1] : "";
     if (argc == 1)
         picks();
-    else if (strcmp(mode, "follow") == 0)
-        follow(argv[2]);
-    else if (strcmp(mode, "hold") == 0)
-        hold(argv[2]);
-    else if (strcmp(mode, "watches") == 0)
+    else if (argc == 3 && strcmp(argv[1], "watches") == 0)
         watches(argv[2]);
+    else if (strcmp(mode, "follow") == 0)
+        follow(argv[2], argv[3]);
+    else if (strcmp(mode, "hold") == 0)
+        hold(argv[2], argv[3]);
     else if (strcmp(mode, "arrive") == 0)
-        arrive(argv[2]);
+        arrive(argv[2], argv[3]);
     else if (strcmp(mode, "first") == 0)
-        first(argv[2]);
+        first(argv[2], argv[3]);
     else {
-        fprintf(stderr, "usage: %s [follow|hold|watches|arrive|first URL]\n", argv[0]);
+        fprintf(stderr, "usage: %s [watches URL | follow|hold|arrive|first URL SERVICE]\n", argv[0]);
         return 2;
     }
     return 0;

@@ -1,5 +1,5 @@
-// The rows of `make bench` that are measured in Node, as JSON lines for `bench.py`; with a mode and a URL, the process
-// that `languages.py` and `etcd.py` follow, weigh and count.
+// The rows of `make bench` that are measured in Node, as JSON lines for `bench.py`; with a mode, a URL and mostly a
+// service, the process that `bench.py` follows, weighs and counts.
 'use strict'
 
 const { spawn } = require('node:child_process')
@@ -117,9 +117,9 @@ async function step(...said) {
 }
 
 /** Says when each change was there. */
-async function follow(client) {
-  await client.waitFor('billing', { timeout: 10_000 })
-  client.onChange('billing', (snapshot) => {
+async function follow(client, service) {
+  await client.waitFor(service, { timeout: 10_000 })
+  client.onChange(service, (snapshot) => {
     const at = process.hrtime.bigint()
     for (const instance of snapshot) console.log(String(at), instance.metadata.n)
   })
@@ -127,14 +127,14 @@ async function follow(client) {
 }
 
 /** What many instances weigh, and what a change of one makes anew. */
-async function hold(client) {
+async function hold(client, service) {
   await client.lookup('nobody')
   global.gc()
   await step('empty')
-  const held = [...(await client.lookup('billing'))]
+  const held = [...(await client.lookup(service))]
   global.gc()
   await step(held.length)
-  const watch = client.watch('billing')
+  const watch = client.watch(service)
   const before = [...(await watch.next()).value]
   console.log('watching')
   let fresh = 0
@@ -154,11 +154,11 @@ async function watches(client) {
 }
 
 /** Notes when each change was there, and says for each line what it noted since the last one. */
-async function arrive(client) {
+async function arrive(client, service) {
   const noted = []
-  await client.waitFor('billing', { timeout: 10_000 })
+  await client.waitFor(service, { timeout: 10_000 })
   await new Promise((resolve) => {
-    client.onChange('billing', (snapshot) => {
+    client.onChange(service, (snapshot) => {
       const at = process.hrtime.bigint()
       noted.push([snapshot.get(CHANGED).metadata.n, at])
       resolve()
@@ -175,12 +175,12 @@ async function arrive(client) {
 }
 
 /** Says how long each way from nothing to the first list took. */
-async function first(url) {
+async function first(url, service) {
   while (!(await input.next()).done) {
     const began = performance.now()
     const client = await connect(url)
     let read = 0
-    for (const instance of await client.lookup('billing')) read += instance.id.length
+    for (const instance of await client.lookup(service)) read += instance.id.length
     console.log(performance.now() - began, read)
     await client.close()
   }
@@ -189,14 +189,14 @@ async function first(url) {
 const MODES = { follow, hold, watches, arrive }
 
 async function main() {
-  const [mode, url] = process.argv.slice(2)
+  const [mode, url, service] = process.argv.slice(2)
   if (mode === 'first') {
-    await first(url)
+    await first(url, service)
     return
   }
   if (mode) {
     const client = await connect(url)
-    await MODES[mode](client)
+    await MODES[mode](client, service)
     await client.close()
     process.stdin.destroy()
     return

@@ -1,6 +1,6 @@
 """The rows of `make bench` that are measured in Python, as JSON lines for `bench.py`.
 
-With a mode and a URL, the process that `languages.py` and `etcd.py` follow, weigh and count.
+With a mode, a URL and mostly a service, the process that `bench.py` follows, weighs and counts.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def step(*said: object) -> None:
     sys.stdin.readline()
 
 
-def follow(client: callsheet.Client) -> None:
+def follow(client: callsheet.Client, service: str) -> None:
     """Says when each change was there."""
 
     def changed(snapshot: callsheet.Snapshot) -> None:
@@ -240,20 +240,20 @@ def follow(client: callsheet.Client) -> None:
         for instance in snapshot:
             say(at, instance.metadata.get("n"))
 
-    client.wait_for("billing", timeout=10)
-    client.on_change("billing", changed)
+    client.wait_for(service, timeout=10)
+    client.on_change(service, changed)
     step("ready")
 
 
-def hold(client: callsheet.Client) -> None:
+def hold(client: callsheet.Client, service: str) -> None:
     """What many instances weigh, and what a change of one makes anew."""
     client.lookup("nobody")
     gc.collect()
     step("empty")
-    held = list(client.lookup("billing"))
+    held = list(client.lookup(service))
     gc.collect()
     step(len(held))
-    watch = client.watch("billing")
+    watch = client.watch(service)
     before = list(next(watch))
     say("watching")
     fresh = 0
@@ -272,7 +272,7 @@ def watches(client: callsheet.Client) -> None:
     step("after")
 
 
-def arrive(client: callsheet.Client) -> None:
+def arrive(client: callsheet.Client, service: str) -> None:
     """Notes when each change was there, and says for each line what it noted since the last one."""
     noted: list[tuple[str, int]] = []
     first = threading.Event()
@@ -283,7 +283,7 @@ def arrive(client: callsheet.Client) -> None:
             noted.append((instance.metadata["n"], at))
         first.set()
 
-    client.on_change("billing", changed)
+    client.on_change(service, changed)
     first.wait()
     say("ready")
     while sys.stdin.readline():
@@ -292,25 +292,31 @@ def arrive(client: callsheet.Client) -> None:
         say(*said)
 
 
-def first(url: str) -> None:
+def first(url: str, service: str) -> None:
     """Says how long each way from nothing to the first list took."""
     while sys.stdin.readline():
         began = time.perf_counter()
         with callsheet.connect(url) as client:
-            read = sum(len(instance.id) for instance in client.lookup("billing"))
+            read = sum(len(instance.id) for instance in client.lookup(service))
             say((time.perf_counter() - began) * 1e3, read)
 
 
-MODES = {"follow": follow, "hold": hold, "watches": watches, "arrive": arrive}
+MODES: dict[str, Callable[..., None]] = {
+    "follow": follow,
+    "hold": hold,
+    "watches": watches,
+    "arrive": arrive,
+}
 
 
 def main() -> None:
-    if len(sys.argv) == 3:
-        if sys.argv[1] == "first":
-            first(sys.argv[2])
+    if len(sys.argv) > 1:
+        mode, url, *service = sys.argv[1:]
+        if mode == "first":
+            first(url, *service)
             return
-        with callsheet.connect(sys.argv[2]) as client:
-            MODES[sys.argv[1]](client)
+        with callsheet.connect(url) as client:
+            MODES[mode](client, *service)
         return
     picks()
     start_up()

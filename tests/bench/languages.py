@@ -1,4 +1,5 @@
-"""The rows that every language has: each is the same few steps of a process of that language, led from here.
+"""The rows that every language has on `local:`: each is the same few steps of a process of that language, led from
+here.
 
 `follow` says when each change reached it, `hold` takes 10,000 instances and counts what one change makes anew,
 `watches` follows 300 services. Changes come from another process, and what a process holds is read from outside.
@@ -17,10 +18,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rows import Row, row, spread
 
+if TYPE_CHECKING:
+    from places import Place
+
 HERE = Path(__file__).parent
+
+#: What the other process registers instances of.
+SERVICE = "billing"
 
 CHANGES = 300
 MANY = 10_000
@@ -40,9 +48,15 @@ class Language:
     #: The mode in which it says when each change was there.
     following: str = "arrive"
 
-    def on_etcd(self, mode: str, endpoint: str, prefix: str) -> tuple[str, ...]:
-        """What `led` takes to start it on the instances under a prefix."""
-        return (self.name, *self.command, mode, f"etcd://{endpoint}{prefix}")
+    def on(self, mode: str, place: Place) -> tuple[str, ...]:
+        """What `led` takes to start it at a place."""
+        return (self.name, *self.command, mode, *place.ours)
+
+
+def cpu_of(process: int) -> int:
+    """Nanoseconds that a process has run so far, in user and system mode, on Linux."""
+    # The clock of another process, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime_ns(~process << 3 | 2)
 
 
 class Led:
@@ -51,6 +65,11 @@ class Led:
     def __init__(self, what: str, process: subprocess.Popen[str]) -> None:
         self.what = what
         self.process = process
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.process.pid
 
     def said(self) -> str:
         """The next line that it says."""
@@ -72,9 +91,8 @@ class Led:
         self.tell("")
 
     def cpu(self) -> int:
-        """Nanoseconds that it has run so far, in user and system mode, on Linux."""
-        # The clock of another process, as clock_getcpuclockid(3) makes it.
-        return time.clock_gettime_ns(~self.process.pid << 3 | 2)
+        """Nanoseconds that it has run so far."""
+        return cpu_of(self.pid)
 
     def status(self, field: str) -> int:
         """A number that the system has of it."""
@@ -146,7 +164,10 @@ def changes(language: Language, folder: Path) -> Iterator[Row]:
     url = f"local://{folder}/changes-{language.name}.db"
     floor = sqlite_round_trip(folder)
     latencies = []
-    with provider(url, 1) as publisher, led(language.name, *language.command, "follow", url) as follower:
+    with (
+        provider(url, 1) as publisher,
+        led(language.name, *language.command, "follow", url, SERVICE) as follower,
+    ):
         while follower.said() != "ready":
             pass
         for number in range(CHANGES):
@@ -177,7 +198,7 @@ def many(languages: list[Language], folder: Path) -> Iterator[Row]:
         for language in languages:
             fresh, empty, grown = [], [], []
             for _ in range(ROUNDS):
-                with led(language.name, *language.command, "hold", url) as holder:
+                with led(language.name, *language.command, "hold", url, SERVICE) as holder:
                     holder.said()
                     empty.append(holder.status("VmRSS") / 1024)
                     holder.go_on()

@@ -1,5 +1,5 @@
-// The rows of `make bench` that are measured in Go, as JSON lines for `bench.py`; with a mode and a URL, the process that
-// `languages.py` and `etcd.py` follow, weigh and count.
+// The rows of `make bench` that are measured in Go, as JSON lines for `bench.py`; with a mode, a URL and mostly a
+// service, the process that `bench.py` follows, weighs and counts.
 
 package main
 
@@ -35,18 +35,20 @@ var (
 )
 
 func main() {
-	modes := map[string]func(client *callsheet.Client){"follow": follow, "hold": hold, "watches": watches, "arrive": arrive}
+	modes := map[string]func(client *callsheet.Client, service string){"follow": follow, "hold": hold, "arrive": arrive}
 	switch {
 	case len(os.Args) == 1:
 		picks()
-	case len(os.Args) == 3 && os.Args[1] == "first":
-		first(os.Args[2])
-	case len(os.Args) == 3 && modes[os.Args[1]] != nil:
+	case len(os.Args) == 3 && os.Args[1] == "watches":
+		watches(os.Args[2])
+	case len(os.Args) == 4 && os.Args[1] == "first":
+		first(os.Args[2], os.Args[3])
+	case len(os.Args) == 4 && modes[os.Args[1]] != nil:
 		client := must(callsheet.Connect(background, os.Args[2]))
-		modes[os.Args[1]](client)
+		modes[os.Args[1]](client, os.Args[3])
 		check(client.Close())
 	default:
-		fmt.Fprintf(os.Stderr, "usage: %s [follow|hold|watches|arrive|first URL]\n", os.Args[0])
+		fmt.Fprintf(os.Stderr, "usage: %s [watches URL | follow|hold|arrive|first URL SERVICE]\n", os.Args[0])
 		os.Exit(2)
 	}
 }
@@ -121,10 +123,10 @@ func picks() {
 }
 
 // follow says when it received each change.
-func follow(client *callsheet.Client) {
-	must(client.WaitFor(background, "billing", 1))
+func follow(client *callsheet.Client, service string) {
+	must(client.WaitFor(background, service, 1))
 	snapshots := make(chan *callsheet.Snapshot, 16)
-	check(client.WatchChan(background, "billing", snapshots))
+	check(client.WatchChan(background, service, snapshots))
 	go func() {
 		for snapshot := range snapshots {
 			at := time.Now().UnixNano()
@@ -137,14 +139,14 @@ func follow(client *callsheet.Client) {
 }
 
 // hold shows what many instances weigh, and what a change of one makes anew.
-func hold(client *callsheet.Client) {
+func hold(client *callsheet.Client, service string) {
 	must(client.Lookup(background, "nobody"))
 	debug.FreeOSMemory()
 	step("empty")
-	held := slices.Collect(must(client.Lookup(background, "billing")).All())
+	held := slices.Collect(must(client.Lookup(background, service)).All())
 	debug.FreeOSMemory()
 	step(len(held))
-	next, stop := iter.Pull2(client.Watch(background, "billing"))
+	next, stop := iter.Pull2(client.Watch(background, service))
 	defer stop()
 	following := func() []*callsheet.Instance {
 		snapshot, err, _ := next()
@@ -166,7 +168,8 @@ func hold(client *callsheet.Client) {
 }
 
 // watches follows many services at once.
-func watches(client *callsheet.Client) {
+func watches(url string) {
+	client := must(callsheet.Connect(background, url))
 	must(client.Lookup(background, "nobody"))
 	step("before", runtime.NumGoroutine())
 	channels := make([]chan *callsheet.Snapshot, watched)
@@ -177,15 +180,16 @@ func watches(client *callsheet.Client) {
 	}
 	step("after", runtime.NumGoroutine())
 	runtime.KeepAlive(channels)
+	check(client.Close())
 }
 
 // arrive notes when it received each change, and says for each line what it noted since the last one.
-func arrive(client *callsheet.Client) {
+func arrive(client *callsheet.Client, service string) {
 	var mutex sync.Mutex
 	var noted []string
 	ready := sync.OnceFunc(func() { fmt.Println("ready") })
 	snapshots := make(chan *callsheet.Snapshot, 16)
-	check(client.WatchChan(background, "billing", snapshots))
+	check(client.WatchChan(background, service, snapshots))
 	go func() {
 		for snapshot := range snapshots {
 			at := time.Now().UnixNano()
@@ -207,12 +211,12 @@ func arrive(client *callsheet.Client) {
 }
 
 // first says how long each way from nothing to the first list took.
-func first(url string) {
+func first(url, service string) {
 	for line() {
 		began := time.Now()
 		client := must(callsheet.Connect(background, url))
 		read := 0
-		for instance := range must(client.Lookup(background, "billing")).All() {
+		for instance := range must(client.Lookup(background, service)).All() {
 			read += len(instance.ID)
 		}
 		fmt.Println(float64(time.Since(began).Nanoseconds())/1e6, read)

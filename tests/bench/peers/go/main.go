@@ -1,12 +1,10 @@
-// The official Go client, beside which `etcd.py` prints callsheet: what a program writes that follows a service with it,
-// and hopes for the best. It reads a prefix, watches from there on, decodes and keeps a map.
+// The official Go clients of etcd and Consul, beside which callsheet is printed: what a program writes that follows a
+// service with one of them, and hopes for the best. Here is what both do, led by `bench.py`.
 
 package main
 
 import (
 	"bufio"
-	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,39 +12,38 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // changed is the instance that changes while arrivals are noted.
 const changed = "10.0.0.25:8080"
 
-type instance struct {
-	ID       string            `json:"id"`
-	Service  string            `json:"service"`
-	Address  string            `json:"address"`
-	Port     int               `json:"port"`
-	Scheme   string            `json:"scheme"`
-	Tags     []string          `json:"tags"`
-	Metadata map[string]string `json:"metadata"`
-	Weight   int               `json:"weight"`
-	Zone     string            `json:"zone"`
-	Version  string            `json:"version"`
-	Status   string            `json:"status"`
+// client follows what is at a place: a prefix of etcd, a service of Consul.
+type client interface {
+	list(place string) instances
+	// follow calls back with each change, for ever.
+	follow(place string, changed func(instances))
+	close()
 }
 
-var (
-	background = context.Background()
-	input      = bufio.NewReader(os.Stdin)
-)
+// instances is what a client has of a place.
+type instances interface {
+	count() int
+	// characters are those of all ids.
+	characters() int
+	// number is the last change of the instance that changes.
+	number() string
+}
+
+var input = bufio.NewReader(os.Stdin)
 
 func main() {
-	modes := map[string]func(endpoint, prefix string){"arrive": arrive, "first": first, "hold": hold}
-	if len(os.Args) != 4 || modes[os.Args[1]] == nil {
-		fmt.Fprintf(os.Stderr, "usage: %s arrive|first|hold ENDPOINT PREFIX\n", os.Args[0])
+	clients := map[string]func(endpoint string) client{"consul": connectConsul, "etcd": connectEtcd}
+	modes := map[string]func(connect func() client, place string){"arrive": arrive, "first": first, "hold": hold}
+	if len(os.Args) != 5 || clients[os.Args[1]] == nil || modes[os.Args[2]] == nil {
+		fmt.Fprintf(os.Stderr, "usage: %s consul|etcd arrive|first|hold ENDPOINT PLACE\n", os.Args[0])
 		os.Exit(2)
 	}
-	modes[os.Args[1]](os.Args[2], os.Args[3])
+	modes[os.Args[2]](func() client { return clients[os.Args[1]](os.Args[3]) }, os.Args[4])
 }
 
 func check(err error) {
@@ -67,52 +64,14 @@ func line() bool {
 	return err == nil
 }
 
-func connect(endpoint string) *clientv3.Client {
-	return must(clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second}))
-}
-
-func decode(value []byte) *instance {
-	decoded := new(instance)
-	check(json.Unmarshal(value, decoded))
-	return decoded
-}
-
-// list is what is there, by what follows the prefix, and as of when.
-func list(client *clientv3.Client, prefix string) (map[string]*instance, int64) {
-	answer := must(client.Get(background, prefix, clientv3.WithPrefix()))
-	instances := make(map[string]*instance, len(answer.Kvs))
-	for _, kv := range answer.Kvs {
-		instances[strings.TrimPrefix(string(kv.Key), prefix)] = decode(kv.Value)
-	}
-	return instances, answer.Header.Revision
-}
-
-// follow calls back with each change that is in the map.
-func follow(client *clientv3.Client, prefix string, changed func(map[string]*instance)) {
-	instances, revision := list(client, prefix)
-	changed(instances)
-	for response := range client.Watch(background, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision+1)) {
-		check(response.Err())
-		for _, event := range response.Events {
-			id := strings.TrimPrefix(string(event.Kv.Key), prefix)
-			if event.Type == clientv3.EventTypeDelete {
-				delete(instances, id)
-			} else {
-				instances[id] = decode(event.Kv.Value)
-			}
-		}
-		changed(instances)
-	}
-}
-
 // arrive notes when each change was there, and says for each line what it noted since the last one.
-func arrive(endpoint, prefix string) {
+func arrive(connect func() client, place string) {
 	var mutex sync.Mutex
 	var noted []string
 	ready := sync.OnceFunc(func() { fmt.Println("ready") })
-	go follow(connect(endpoint), prefix, func(instances map[string]*instance) {
+	go connect().follow(place, func(instances instances) {
 		at := time.Now().UnixNano()
-		n := instances[changed].Metadata["n"]
+		n := instances.number()
 		mutex.Lock()
 		noted = append(noted, fmt.Sprintf("%s:%d", n, at))
 		mutex.Unlock()
@@ -128,29 +87,25 @@ func arrive(endpoint, prefix string) {
 }
 
 // first says how long each way from nothing to the first list took.
-func first(endpoint, prefix string) {
+func first(connect func() client, place string) {
 	for line() {
 		began := time.Now()
-		client := connect(endpoint)
-		instances, _ := list(client, prefix)
-		read := 0
-		for _, instance := range instances {
-			read += len(instance.ID)
-		}
+		client := connect()
+		read := client.list(place).characters()
 		fmt.Println(float64(time.Since(began).Nanoseconds())/1e6, read)
-		check(client.Close())
+		client.close()
 	}
 }
 
 // hold shows what many instances weigh.
-func hold(endpoint, prefix string) {
-	client := connect(endpoint)
-	list(client, "/nobody/")
+func hold(connect func() client, place string) {
+	client := connect()
+	client.list("nobody")
 	debug.FreeOSMemory()
 	fmt.Println("empty")
 	line()
 	filled := make(chan int)
-	go follow(client, prefix, func(instances map[string]*instance) { filled <- len(instances) })
+	go client.follow(place, func(instances instances) { filled <- instances.count() })
 	count := <-filled
 	debug.FreeOSMemory()
 	fmt.Println(count)

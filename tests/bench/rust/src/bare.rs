@@ -1,5 +1,5 @@
-//! The crate etcd-client used bare, beside which `etcd.py` prints callsheet in Rust: it reads a prefix, watches from there
-//! on, decodes and keeps a map. It mends nothing that breaks.
+//! The crate etcd-client used bare, beside which callsheet in Rust is printed: it reads a prefix, watches from there on,
+//! decodes and keeps a map. It mends nothing that breaks.
 
 use std::collections::HashMap;
 use std::time::Instant;

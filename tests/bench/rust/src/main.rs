@@ -4,6 +4,8 @@
 mod bare;
 mod modes;
 mod put;
+mod put_consul;
+mod put_etcd;
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
@@ -28,18 +30,18 @@ fn main() -> Result<()> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => figures(),
-        ["follow", url] => modes::follow(url),
-        ["hold", url] => modes::hold(url),
+        ["follow", url, service] => modes::follow(url, service),
+        ["hold", url, service] => modes::hold(url, service),
         ["watches", url] => modes::watches(url),
-        ["arrive", url] => modes::arrive(url, 0),
-        ["arrive-300", url] => modes::arrive(url, 300),
-        ["first", url] => modes::first(url),
+        ["arrive", url, service] => modes::arrive(url, service, 0),
+        ["arrive-300", url, service] => modes::arrive(url, service, 300),
+        ["first", url, service] => modes::first(url, service),
         ["register", url, count] => modes::register(url, count.parse()?),
         ["idle", url, count] => modes::idle(url, count.parse()?),
         ["bare", "arrive", endpoint, prefix] => bare::arrive(endpoint, prefix),
         ["bare", "first", endpoint, prefix] => bare::first(endpoint, prefix),
         ["bare", "hold", endpoint, prefix] => bare::hold(endpoint, prefix),
-        ["put", endpoint] => put::serve(endpoint),
+        ["put", registry, endpoint] => put::serve(registry, endpoint),
         // Itself as another process.
         ["provide", url] => provide(url),
         _ => Err(format!("nobody knows what {} means", arguments.join(" ")).into()),

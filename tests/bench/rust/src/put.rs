@@ -1,50 +1,63 @@
-//! The process that changes what others follow in etcd: led by `etcd.py`, which tells it what to put.
+//! The process that changes what others follow, led by `putter.py`, which tells it what to put where: below a prefix of
+//! etcd, or as which service of Consul.
 
 use std::io::BufRead;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use etcd_client::{Client, Txn, TxnOp};
+use tokio::runtime::Runtime;
+use tokio::time::sleep;
 
 use crate::Result;
 use crate::modes::{monotonic, say};
+use crate::put_consul::Consul;
+use crate::put_etcd::Etcd;
 
-/// Between two puts: whoever follows has done its work, and is asleep again.
-const PAUSE: Duration = Duration::from_millis(2);
 /// Which instance is put again and again.
 const CHANGING: u32 = 24;
-/// How many operations a transaction of etcd's may have.
-const OPERATIONS: u32 = 100;
 
-fn id(number: u32) -> String {
-    format!("10.0.{}.{}:8080", number / 250, number % 250 + 1)
+/// What instances are put into.
+pub(crate) trait Store {
+    /// One that is ready to be sent.
+    type Put;
+
+    fn prepare(&self, place: &str, number: u32, n: u32) -> Result<Self::Put>;
+
+    async fn put(&mut self, put: Self::Put) -> Result<()>;
+
+    /// Instances number 0 to `count`, until all can be read.
+    async fn seed(&mut self, place: &str, count: u32) -> Result<()>;
 }
 
-/// An instance as callsheet writes it.
-fn value(number: u32, n: u32) -> String {
-    let id = id(number);
-    let address = id.split(':').next();
-    serde_json::json!({
-        "id": id, "service": "billing", "address": address, "port": 8080, "scheme": "http", "tags": ["v2"],
-        "metadata": {"n": n.to_string(), "team": "pay"}, "weight": 1, "zone": "eu-1a", "version": "1.4.2",
-        "status": "passing", "owner": "node-7.3f2a9c10d4b8e65f/4711-8f14e45fceea167a",
-    })
-    .to_string()
+pub(crate) fn address(number: u32) -> String {
+    format!("10.0.{}.{}", number / 250, number % 250 + 1)
 }
 
-/// Reads `seed PREFIX COUNT` and `put FIRST COUNT PREFIX…`, each a line, until its input ends.
-pub(crate) fn serve(endpoint: &str) -> Result<()> {
+/// Reads `seed PLACE COUNT` and `put FIRST COUNT PLACE…`, each a line, until its input ends.
+pub(crate) fn serve(registry: &str, endpoint: &str) -> Result<()> {
     // Of one thread, so that as little as possible is between a put and its answer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut client = runtime.block_on(Client::connect([endpoint], None))?;
+    // After a put, whoever follows is to have done its work, and be asleep again.
+    match registry {
+        "etcd" => lines(&runtime, runtime.block_on(Etcd::connect(endpoint))?, Duration::from_millis(2)),
+        "consul" => lines(&runtime, runtime.block_on(Consul::connect(endpoint))?, Duration::from_millis(10)),
+        _ => Err(format!("nobody knows how to put into {registry}").into()),
+    }
+}
+
+fn lines(runtime: &Runtime, mut store: impl Store, pause: Duration) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<_> = line.split_whitespace().collect();
         match &words[..] {
-            ["seed", prefix, count] => runtime.block_on(seed(&mut client, prefix, count.parse()?))?,
-            ["put", first, count, prefixes @ ..] => {
+            ["seed", place, count] => {
+                runtime.block_on(store.seed(place, count.parse()?))?;
+                say("seeded")?;
+            }
+            ["put", first, count, places @ ..] => {
                 let first: u32 = first.parse()?;
-                runtime.block_on(put(&mut client, first..first + count.parse::<u32>()?, prefixes))?;
+                let changes = first..first + count.parse::<u32>()?;
+                runtime.block_on(put(&mut store, changes, places, pause))?;
             }
             _ => return Err(format!("nobody knows what {line:?} is").into()),
         }
@@ -52,32 +65,21 @@ pub(crate) fn serve(endpoint: &str) -> Result<()> {
     Ok(())
 }
 
-/// Instances number 0 to `count`.
-async fn seed(client: &mut Client, prefix: &str, count: u32) -> Result<()> {
-    for first in (0..count).step_by(OPERATIONS as usize) {
-        let numbers = first..count.min(first + OPERATIONS);
-        let puts: Vec<_> =
-            numbers.map(|n| TxnOp::put(format!("{prefix}{}", id(n)), value(n, 0), None)).collect();
-        client.txn(Txn::new().and_then(puts)).await?;
-    }
-    say("seeded")
-}
-
-/// Each change under one prefix after the other, in another order each time. Says of each prefix, on a line of its own,
-/// when the answer to each put was there, as both clocks show it, and how long that took, in nanoseconds.
-async fn put(client: &mut Client, changes: Range<u32>, prefixes: &[&str]) -> Result<()> {
-    let mut said = vec![Vec::new(); prefixes.len()];
-    let mut order: Vec<_> = (0..prefixes.len()).collect();
+/// Each change at one place after the other, in another order each time. Says of each place, on a line of its own, when
+/// the answer to each put was there, as both clocks show it, and how long that took, in nanoseconds.
+async fn put(store: &mut impl Store, changes: Range<u32>, places: &[&str], pause: Duration) -> Result<()> {
+    let mut said = vec![Vec::new(); places.len()];
+    let mut order: Vec<_> = (0..places.len()).collect();
     for n in changes {
         fastrand::shuffle(&mut order);
         for &at in &order {
-            let (key, value) = (format!("{}{}", prefixes[at], id(CHANGING)), value(CHANGING, n));
+            let put = store.prepare(places[at], CHANGING, n)?;
             let began = monotonic();
-            client.put(key, value, None).await?;
+            store.put(put).await?;
             let done = monotonic();
             let of_day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
             said[at].push(format!("{done}:{of_day}:{}", done - began));
-            tokio::time::sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
     said.iter().try_for_each(|said| say(&said.join(" ")))
