@@ -138,6 +138,7 @@ impl Skips {
 
 /// The registries to run on: `$CALLSHEET_CONFORMANCE_REGISTRIES`, else all.
 pub fn names() -> Vec<String> {
-    let names = env::var("CALLSHEET_CONFORMANCE_REGISTRIES").unwrap_or_else(|_| "memory local etcd consul".into());
+    let names =
+        env::var("CALLSHEET_CONFORMANCE_REGISTRIES").unwrap_or_else(|_| "memory local etcd consul".into());
     names.split_whitespace().map(str::to_owned).collect()
 }
