@@ -90,14 +90,17 @@ async fn query(consul: Arc<Consul>, ask: Ask, index: u64, calm: bool) -> Result<
     if calm {
         sleep(CALM).await;
     }
-    match consul.turns.next(consul.unsettled()).await {
-        Some(turn) => {
-            let wait = format!("{}ms", turn.wait.as_millis());
-            let ask = read::followed(&consul, ask).with("index", index.to_string()).with("wait", wait);
-            consul.http.wait(ask, turn.wait).await
+    loop {
+        let Some(turn) = consul.turns.next(consul.unsettled()).await else {
+            // From the leader, as what it says may be of before the index.
+            return consul.http.call(read::of_leader(&consul, ask)).await;
+        };
+        let wait = format!("{}ms", turn.wait.as_millis());
+        let ask = read::followed(&consul, ask.clone()).with("index", index.to_string()).with("wait", wait);
+        tokio::select! {
+            answer = consul.http.wait(ask, turn.wait) => return answer,
+            _ = consul.turns.wanted_back() => {}
         }
-        // From the leader, as what it says may be of before the index.
-        None => consul.http.call(read::of_leader(&consul, ask)).await,
     }
 }
 

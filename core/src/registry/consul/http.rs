@@ -33,6 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const MAX_BODY: usize = 64 << 20;
 
 /// One request.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) method: Method,
     /// Segments that come from outside are encoded.

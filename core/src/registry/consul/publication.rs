@@ -202,6 +202,8 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
         }
         None => {}
     }
+    // An agent that has the checks already keeps what they say.
+    let fresh = found.is_none();
     let (drained, by_hand) = found.map_or((false, false), |found| (found.drained, found.by_hand));
     let place = Place { consul: consul.clone(), id, check, ttl };
     place.register_anew(&record).await?;
@@ -221,7 +223,7 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
         by_hand,
         tasks: JoinSet::new(),
     };
-    publication.tell_status().await?;
+    publication.tell_status(fresh).await?;
     let (renewed, phase) = (publication.renewed.clone(), consul.phase());
     publication.tasks.spawn(async move { renewed.run(phase, &over).await });
     Ok(Published::Ours(Box::new(publication)))
@@ -338,8 +340,8 @@ struct ConsulPublication {
 }
 
 impl ConsulPublication {
-    /// Makes the checks say the record's status.
-    async fn tell_status(&mut self) -> Result<()> {
+    /// Makes the checks say the record's status, but for what a fresh registration has said of it already.
+    async fn tell_status(&mut self, fresh: bool) -> Result<()> {
         let (record, place) = (self.record.clone(), &self.place);
         let http = &place.consul.http;
         if place.agent_runs_it() {
@@ -359,7 +361,9 @@ impl ConsulPublication {
         }
         let checks = place.renewed_checks(&record, self.by_hand);
         *self.renewed.told.lock().await = (checks, record.clone());
-        self.renewed.once().await.map_err(|failed| failed.unwrap_or_else(|error| error))?;
+        if !fresh || !record.note.is_empty() || place.agent_runs_it() {
+            self.renewed.once().await.map_err(|failed| failed.unwrap_or_else(|error| error))?;
+        }
         let wanted = record.instance.status == Status::Draining;
         if wanted != self.drained {
             let path = format!("/v1/agent/service/maintenance/{}", encoded(&place.id));
@@ -438,7 +442,7 @@ impl Publication for ConsulPublication {
             self.place.register(&record).await?;
         }
         self.record = record;
-        self.tell_status().await
+        self.tell_status(false).await
     }
 
     async fn withdraw(&mut self) -> Result<()> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::fork::PerProcess;
 
@@ -30,6 +30,8 @@ pub(super) struct Turns {
     pub(super) calls: Semaphore,
     free: Arc<Semaphore>,
     wanted: AtomicUsize,
+    /// Turns that were asked for and that those who wait for long have not given back yet.
+    asked_for: Semaphore,
 }
 
 /// A turn, and how long to wait with it.
@@ -56,6 +58,7 @@ impl Turns {
             calls: Semaphore::new(CALLS),
             free: Arc::new(Semaphore::new(turns)),
             wanted: AtomicUsize::new(0),
+            asked_for: Semaphore::new(0),
         }
     }
 
@@ -66,11 +69,22 @@ impl Turns {
             Ok(permit) => permit,
             Err(_) => {
                 let _wanted = Wanted::new(&self.wanted);
+                if self.asked_for.available_permits() < TURNS {
+                    self.asked_for.add_permits(1);
+                }
                 timeout(PATIENCE, self.free.clone().acquire_owned()).await.ok()?.ok()?
             }
         };
         let crowded = self.wanted.load(Ordering::Relaxed) > 0;
         Some(Turn { wait: if brief || crowded { SHORT } else { LONG }, _permit: permit })
+    }
+
+    /// Resolves when a turn was had for as long as a short one, and another one wants it.
+    pub(super) async fn wanted_back(&self) {
+        sleep(SHORT).await;
+        if let Ok(asked) = self.asked_for.acquire().await {
+            asked.forget();
+        }
     }
 }
 
@@ -109,6 +123,20 @@ mod tests {
         drop(second);
         assert_eq!(third.await.unwrap().unwrap().wait, LONG);
         assert_eq!(turns.next(true).await.unwrap().wait, SHORT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_turn_is_given_back_when_another_one_wants_it() {
+        let turns = Arc::new(Turns::new(1));
+        let began = tokio::time::Instant::now();
+        let first = turns.next(false).await.unwrap();
+        let theirs = turns.clone();
+        let second = tokio::spawn(async move { theirs.next(false).await });
+        turns.wanted_back().await;
+        drop(first);
+        assert!(second.await.unwrap().is_some());
+        assert_eq!(began.elapsed().as_secs(), SHORT.as_secs());
+        assert!(timeout(LONG, turns.wanted_back()).await.is_err(), "once for each who asks");
     }
 
     #[test]
