@@ -60,14 +60,16 @@ class Seen:
     def until(self, wanted: Callable[[callsheet.Snapshot], bool]) -> callsheet.Snapshot:
         """The first one that is wanted; it and those before it count no more."""
         end = time.monotonic() + self._deadline
+        last = "nothing"
         with self._news:
             while True:
                 while self._snapshots:
                     snapshot = self._snapshots.pop(0)
                     if wanted(snapshot):
                         return snapshot
+                    last = f"{snapshot!r} of {list(snapshot)}, {snapshot.last_error}"
                 left = end - time.monotonic()
-                assert left > 0, f"not within {self._deadline:g} s"
+                assert left > 0, f"not within {self._deadline:g} s, the last was {last}"
                 self._news.wait(left)
 
 
