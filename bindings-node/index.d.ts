@@ -303,7 +303,7 @@ export interface Check {
 export interface StayOptions {
   /**
    * Milliseconds, at least 60,000, that the instance may be critical before the registry removes it. Only Consul does.
-   * Default: it stays.
+   * Default: 60,000 with `ttl`, else 600,000.
    */
   deregisterCriticalAfter?: number | undefined
 }

@@ -59,7 +59,7 @@ func (c Check) Timeout(timeout time.Duration) Check {
 }
 
 // DeregisterCriticalAfter returns the check with this time, at least a minute, that the instance may be critical before the
-// registry removes it. Only Consul does. Default: it stays.
+// registry removes it. Only Consul does. Default: a minute with TTL, else ten.
 func (c Check) DeregisterCriticalAfter(after time.Duration) Check {
 	c.deregister = explicit(after)
 	return c

@@ -805,8 +805,8 @@ typedef struct callsheet_check_options_t {
      */
     const char *target;
     /**
-     * Time that the instance may be critical before the registry removes it, at least 60000. Only Consul does. -1: it
-     * stays.
+     * Time that the instance may be critical before the registry removes it, at least 60000. Only Consul does. -1: 60000
+     * with `CALLSHEET_CHECK_TTL`, else 600000.
      */
     int64_t deregister_critical_after_ms;
 } callsheet_check_options_t;

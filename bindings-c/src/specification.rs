@@ -44,8 +44,8 @@ pub struct callsheet_check_options_t {
     /// For http: a path on the instance such as "/health", or a whole `http://` URL. For grpc: "host:port",
     /// "host:port/service", or "/service" on the instance itself; NULL: the instance's own server as a whole.
     pub target: *const c_char,
-    /// Time that the instance may be critical before the registry removes it, at least 60000. Only Consul does. -1: it
-    /// stays.
+    /// Time that the instance may be critical before the registry removes it, at least 60000. Only Consul does. -1: 60000
+    /// with `CALLSHEET_CHECK_TTL`, else 600000.
     pub deregister_critical_after_ms: i64,
 }
 

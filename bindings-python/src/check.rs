@@ -38,7 +38,7 @@ fn timed(
 ///
 /// Args:
 ///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-///         removes it. Only Consul does. Default: it stays.
+///         removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -53,7 +53,7 @@ pub(crate) fn ttl(deregister_critical_after: Option<&Bound<'_, PyAny>>) -> Resul
 /// Args:
 ///     interval: Seconds that may pass between two beats.
 ///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-///         removes it. Only Consul does. Default: it stays.
+///         removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -75,7 +75,7 @@ pub(crate) fn heartbeat(
 ///     address: Where to connect instead; needs `port`.
 ///     port: Where to connect instead; needs `address`.
 ///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-///         removes it. Only Consul does. Default: it stays.
+///         removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -108,7 +108,7 @@ pub(crate) fn tcp(
 ///     interval: Seconds between two runs, at least 0.1. Default: 5.
 ///     timeout: Seconds that one run may take. Default: 2.
 ///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-///         removes it. Only Consul does. Default: it stays.
+///         removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.
@@ -131,7 +131,7 @@ pub(crate) fn http(
 ///     interval: Seconds between two runs, at least 0.1. Default: 5.
 ///     timeout: Seconds that one run may take. Default: 2.
 ///     deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-///         removes it. Only Consul does. Default: it stays.
+///         removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 ///
 /// Raises:
 ///     InvalidArgument: An argument is not allowed.

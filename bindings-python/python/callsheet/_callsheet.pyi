@@ -331,7 +331,7 @@ def ttl(*, deregister_critical_after: float | None = None) -> Check:
 
     Args:
         deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-            removes it. Only Consul does. Default: it stays.
+            removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -343,7 +343,7 @@ def heartbeat(interval: float, *, deregister_critical_after: float | None = None
     Args:
         interval: Seconds that may pass between two beats.
         deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-            removes it. Only Consul does. Default: it stays.
+            removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -365,7 +365,7 @@ def tcp(
         address: Where to connect instead; needs `port`.
         port: Where to connect instead; needs `address`.
         deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-            removes it. Only Consul does. Default: it stays.
+            removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -385,7 +385,7 @@ def http(
         interval: Seconds between two runs, at least 0.1. Default: 5.
         timeout: Seconds that one run may take. Default: 2.
         deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-            removes it. Only Consul does. Default: it stays.
+            removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 
     Raises:
         InvalidArgument: An argument is not allowed.
@@ -406,7 +406,7 @@ def grpc(
         interval: Seconds between two runs, at least 0.1. Default: 5.
         timeout: Seconds that one run may take. Default: 2.
         deregister_critical_after: Seconds, at least 60, that the instance may be critical before the registry
-            removes it. Only Consul does. Default: it stays.
+            removes it. Only Consul does. Default: 60 with `ttl`, else 600.
 
     Raises:
         InvalidArgument: An argument is not allowed.

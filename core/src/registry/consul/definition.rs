@@ -78,6 +78,16 @@ pub(super) fn by_hand_id(id: &str) -> String {
     format!("callsheet:{id}:by-hand")
 }
 
+/// Consul's word for how a check is run.
+pub(super) fn kind(check: &Check) -> &'static str {
+    match check.kind {
+        Kind::Ttl | Kind::Heartbeat => "ttl",
+        Kind::Tcp { .. } => "tcp",
+        Kind::Http { .. } => "http",
+        Kind::Grpc { .. } => "grpc",
+    }
+}
+
 /// A duration as Go reads it.
 fn go(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())

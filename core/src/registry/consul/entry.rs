@@ -69,6 +69,11 @@ pub(super) struct CheckState<'a> {
     pub(super) notes: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) output: Cow<'a, str>,
+    /// How it is run, such as `ttl` or `http`.
+    #[serde(borrow, default, rename = "Type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default, rename = "ServiceID")]
+    pub(super) service: Cow<'a, str>,
 }
 
 /// An instance, and the node whose agent has it: ids are unique per agent, not per cluster.

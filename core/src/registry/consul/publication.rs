@@ -50,6 +50,10 @@ struct Found {
     /// In maintenance by our hand, and whether there is a check for a status set by hand.
     drained: bool,
     by_hand: bool,
+    /// How the main check is run, if there is one.
+    kind: Option<String>,
+    /// All other checks but maintenance.
+    others: Vec<String>,
 }
 
 impl Found {
@@ -119,15 +123,20 @@ async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found
     let checks: HashMap<String, CheckState<'_>> =
         serde_json::from_slice(&answer.body).map_err(|error| no_service(consul, error))?;
     let main = checks.get(&check_id(id));
-    let maintenance = checks.get(&format!("_service_maintenance:{id}"));
+    let maintenance = format!("_service_maintenance:{id}");
+    let others = checks
+        .iter()
+        .filter(|(other, check)| check.service == id && **other != maintenance && **other != check_id(id));
     Ok(Some(Found {
         owner,
         version,
         service,
         // Critical without these words is one that its owner called so, or an agent that has just come back.
         dead: main.is_some_and(|check| check.status == "critical" && check.output.starts_with("TTL expired")),
-        drained: maintenance.is_some_and(|check| check.notes.starts_with(REASON)),
+        drained: checks.get(&maintenance).is_some_and(|check| check.notes.starts_with(REASON)),
         by_hand: checks.contains_key(&by_hand_id(id)),
+        kind: main.map(|check| check.kind.clone().into_owned()),
+        others: others.map(|(other, _)| other.clone()).collect(),
     }))
 }
 
@@ -204,9 +213,21 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
     }
     // An agent that has the checks already keeps what they say.
     let fresh = found.is_none();
-    let (drained, by_hand) = found.map_or((false, false), |found| (found.drained, found.by_hand));
     let place = Place { consul: consul.clone(), id, check, ttl };
-    place.register_anew(&record).await?;
+    let (drained, by_hand) = match found {
+        None => {
+            place.register_anew(&record).await?;
+            (false, false)
+        }
+        Some(found) if found.owner == record.owner => {
+            place.register_anew(&record).await?;
+            (found.drained, found.by_hand)
+        }
+        Some(found) => {
+            place.take_over(&record, &found).await?;
+            (found.drained, false)
+        }
+    };
     let checks = place.renewed_checks(&record, by_hand);
     let renewed =
         Arc::new(Renewed { http: consul.http.clone(), ttl, told: Mutex::new((checks, record.clone())) });
@@ -301,12 +322,29 @@ impl Place {
         }
     }
 
+    /// The same for an id that somebody else had, whose checks say nothing of us. A registration replaces a check only by one
+    /// that is run alike. What an operator ordered stays.
+    async fn take_over(&self, record: &Record, found: &Found) -> Result<()> {
+        if found.kind.as_ref().is_some_and(|kind| *kind != definition::kind(&self.check)) {
+            self.take_off(record, &check_id(&self.id)).await?;
+        }
+        self.register_anew(record).await?;
+        for other in &found.others {
+            self.take_off(record, other).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_off(&self, record: &Record, check: &str) -> Result<()> {
+        let path = format!("/v1/agent/check/deregister/{}", encoded(check));
+        self.consul.http.find(self.ask(record, &path, "take a check off")).await.map(drop)
+    }
+
     /// Takes our checks off the instance of another tool, who has the id now: nobody renews them any more, and its instance
     /// would not pass, and be removed, by them.
     async fn take_checks_off(&self, record: &Record) -> Result<()> {
         for check in [check_id(&self.id), by_hand_id(&self.id)] {
-            let path = format!("/v1/agent/check/deregister/{}", encoded(&check));
-            self.consul.http.find(self.ask(record, &path, "withdraw the check of")).await?;
+            self.take_off(record, &check).await?;
         }
         Ok(())
     }
