@@ -246,6 +246,8 @@ class Agent:
         }
         if self.server:
             config |= {"server": True, "bootstrap_expect": len(servers)}
+            # One that was away votes as soon as it is back; else the next one that is away takes the majority with it.
+            config["autopilot"] = {"cleanup_dead_servers": False}
             config["retry_join_wan"] = [
                 agent.gossip_wan for agent in agents if agent.server and agent is not self
             ]
