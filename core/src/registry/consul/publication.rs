@@ -216,11 +216,11 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
     let place = Place { consul: consul.clone(), id, check, ttl };
     let (drained, by_hand) = match found {
         None => {
-            place.register_anew(&record).await?;
+            place.register(&record).await?;
             (false, false)
         }
         Some(found) if found.owner == record.owner => {
-            place.register_anew(&record).await?;
+            place.register(&record).await?;
             (found.drained, found.by_hand)
         }
         Some(found) => {
@@ -305,39 +305,6 @@ impl Place {
         let body = definition::service(record, &self.id, &self.check, self.ttl);
         let ask = self.ask(record, "/v1/agent/service/register", "register").body(body);
         self.consul.http.call(ask).await.map(drop)
-    }
-
-    /// The same for what the agent does not have yet. It tells its servers before it answers, and may wait long for those
-    /// when the network swallows what is sent; it has the instance by then.
-    async fn register_anew(&self, record: &Record) -> Result<()> {
-        let half = self.consul.http.limit / 2;
-        match timeout(half, self.register(record)).await {
-            Ok(registered) => registered,
-            Err(_) if has_ours(&self.consul, record, &self.id, "register").await? => Ok(()),
-            Err(_) => {
-                let (service, source) = (&record.instance.service, &self.consul.http.source);
-                let why = format!("{source} did not take {service}/{} within {half:?}", record.instance.id);
-                Err(Error::new(Code::Timeout, why))
-            }
-        }
-    }
-
-    /// The same for an id that somebody else had, whose checks say nothing of us. A registration replaces a check only by one
-    /// that is run alike. What an operator ordered stays.
-    async fn take_over(&self, record: &Record, found: &Found) -> Result<()> {
-        if found.kind.as_ref().is_some_and(|kind| *kind != definition::kind(&self.check)) {
-            self.take_off(record, &check_id(&self.id)).await?;
-        }
-        self.register_anew(record).await?;
-        for other in &found.others {
-            self.take_off(record, other).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_off(&self, record: &Record, check: &str) -> Result<()> {
-        let path = format!("/v1/agent/check/deregister/{}", encoded(check));
-        self.consul.http.find(self.ask(record, &path, "take a check off")).await.map(drop)
     }
 
     /// Takes our checks off the instance of another tool, who has the id now: nobody renews them any more, and its instance
