@@ -14,6 +14,7 @@ use super::http::{Answer, Ask};
 use super::known::Known;
 use super::pulse::Listener;
 use super::read;
+use super::turns::Follower;
 use crate::error::{Code, Error, Result};
 use crate::registry::{Follow, FollowNames, Position, Update};
 
@@ -37,6 +38,9 @@ struct Waiting {
     alive: u64,
     /// The last answer changed nothing.
     calm: bool,
+    /// Nothing was answered yet: others may be about to follow more services than there are turns.
+    first: bool,
+    _follower: Follower,
 }
 
 /// What came of waiting.
@@ -49,19 +53,29 @@ enum News {
 
 impl Waiting {
     fn new(consul: Arc<Consul>, index: u64) -> Self {
-        let listener = consul.pulse.listen();
-        Waiting { consul, listener, index, query: None, alive: 0, calm: false }
+        let (listener, follower) = (consul.pulse.listen(), consul.turns.follower());
+        Waiting {
+            consul,
+            listener,
+            index,
+            query: None,
+            alive: 0,
+            calm: false,
+            first: true,
+            _follower: follower,
+        }
     }
 
     /// The next news. Cancel-safe: the query goes on.
     async fn next(&mut self, ask: impl Fn(&Consul) -> Ask) -> Result<News> {
         let query = self.query.get_or_insert_with(|| {
-            Box::pin(query(self.consul.clone(), ask(&self.consul), self.index, self.calm))
+            Box::pin(query(self.consul.clone(), ask(&self.consul), self.index, self.calm, self.first))
         });
         loop {
             tokio::select! {
                 answer = query.as_mut() => {
                     self.query = None;
+                    self.first = false;
                     let answer = answer?;
                     read::believable(&self.consul, &answer)?;
                     let before = std::mem::replace(&mut self.index, answer.index.max(1));
@@ -86,21 +100,18 @@ impl Waiting {
     }
 }
 
-async fn query(consul: Arc<Consul>, ask: Ask, index: u64, calm: bool) -> Result<Answer> {
+async fn query(consul: Arc<Consul>, ask: Ask, index: u64, calm: bool, brief: bool) -> Result<Answer> {
     if calm {
         sleep(CALM).await;
     }
-    loop {
-        let Some(turn) = consul.turns.next(consul.unsettled()).await else {
-            // From the leader, as what it says may be of before the index.
-            return consul.http.call(read::of_leader(&consul, ask)).await;
-        };
-        let wait = format!("{}ms", turn.wait.as_millis());
-        let ask = read::followed(&consul, ask.clone()).with("index", index.to_string()).with("wait", wait);
-        tokio::select! {
-            answer = consul.http.wait(ask, turn.wait) => return answer,
-            _ = consul.turns.wanted_back() => {}
+    match consul.turns.next(brief || consul.unsettled()).await {
+        Some(turn) => {
+            let wait = format!("{}ms", turn.wait.as_millis());
+            let ask = read::followed(&consul, ask).with("index", index.to_string()).with("wait", wait);
+            consul.http.wait(ask, turn.wait).await
         }
+        // From the leader, as what it says may be of before the index.
+        None => consul.http.call(read::of_leader(&consul, ask)).await,
     }
 }
 
