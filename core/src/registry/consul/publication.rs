@@ -325,24 +325,6 @@ impl Place {
         self.consul.http.find(self.ask(record, &path, "take a check off")).await.map(drop)
     }
 
-    /// The same for an id that somebody else had, whose checks say nothing of us. A registration replaces a check only by one
-    /// that is run alike. What an operator ordered stays.
-    async fn take_over(&self, record: &Record, found: &Found) -> Result<()> {
-        if found.kind.as_ref().is_some_and(|kind| *kind != definition::kind(&self.check)) {
-            self.take_off(record, &check_id(&self.id)).await?;
-        }
-        self.register(record).await?;
-        for other in &found.others {
-            self.take_off(record, other).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_off(&self, record: &Record, check: &str) -> Result<()> {
-        let path = format!("/v1/agent/check/deregister/{}", encoded(check));
-        self.consul.http.find(self.ask(record, &path, "take a check off")).await.map(drop)
-    }
-
     /// Takes our checks off the instance of another tool, who has the id now: nobody renews them any more, and its instance
     /// would not pass, and be removed, by them.
     async fn take_checks_off(&self, record: &Record) -> Result<()> {
