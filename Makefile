@@ -185,13 +185,14 @@ SOAK := setup target/soak/watcher
 SECONDS = 30
 
 .PHONY: soak
-soak: $(SOAK) ## Random faults on three etcd nodes for SECONDS=30, those of SEED=... if it is given
-	@$(BIN)/python tests/soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+soak: $(SOAK) ## Random faults for SECONDS=30, those of SEED=... if it is given, on REGISTRY=etcd or consul
+	@$(BIN)/python tests/soak --registry $(if $(filter consul,$(REGISTRY)),consul,etcd) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-soak
 test-soak: $(SOAK)
 	@$(BIN)/python -m pytest --quiet tests/soak/tests
 	@$(BIN)/python tests/soak --seconds 30
+	@$(BIN)/python tests/soak --registry consul --seconds 30
 
 .PHONY: lint
 lint: setup | go-tools ## Formatters and linters, as errors

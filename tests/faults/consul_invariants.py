@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from footprint import connections
 from invariants import counted, every_endpoint, shown, unregistered, watched
 from servers import Instance
+from servers.sockets import connections
 
 if TYPE_CHECKING:
     from consul_scene import ConsulScene

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from footprint import connections
 from invariants import counted, every_endpoint, shown, unregistered, watched
 from servers import Cluster, Entry
+from servers.sockets import connections
 
 if TYPE_CHECKING:
     from etcd_scene import EtcdScene

@@ -1,4 +1,4 @@
-"""What this process uses, as the kernel counts it: threads, descriptors, memory, processor time, connections."""
+"""What this process uses, as the kernel counts it: threads, descriptors, memory, processor time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from servers.sockets import connections, descriptors
+
 PROCESS = Path("/proc/self")
-ESTABLISHED = "01"
 # Resident memory also counts what allocators keep and give back when they like, so only much more of it means anything.
 RESIDENT = 64 << 20
 
@@ -30,8 +31,8 @@ class Footprint:
     def now(cls, apart_from: Iterable[str] = ()) -> Footprint:
         """`apart_from` some endpoints (host:port of IPv4)."""
         resident = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
-        descriptors = len(_descriptors()) - connections(apart_from).total()
-        return cls(_count("task"), descriptors, _allocated(), resident)
+        held = len(descriptors()) - connections(apart_from).total()
+        return cls(_count("task"), held, _allocated(), resident)
 
     def growth_since(self, before: Footprint, memory: int | None) -> list[str]:
         """What is more than before, in words; memory too if it is said by how many bytes more may be allocated."""
@@ -39,7 +40,7 @@ class Footprint:
         if self.threads > before.threads:
             grown.append(f"{self.threads} threads, {before.threads} before: {sorted(_thread_names())}")
         if self.descriptors > before.descriptors:
-            kinds = Counter(what.partition(":")[0] for what in _descriptors())
+            kinds = Counter(what.partition(":")[0] for what in descriptors())
             grown.append(f"{self.descriptors} descriptors, {before.descriptors} before: {dict(kinds)}")
         if memory is None:
             return grown
@@ -50,19 +51,6 @@ class Footprint:
             if now > then + most:
                 grown.append(f"{now / 2**20:.1f} MB of memory, {then / 2**20:.1f} MB before")
         return grown
-
-
-def connections(endpoints: Iterable[str]) -> Counter[str]:
-    """Open TCP connections of this process to each of some endpoints (host:port of IPv4)."""
-    ours = {what.removeprefix("socket:[").removesuffix("]") for what in _descriptors() if "socket:[" in what}
-    wanted = set(endpoints)
-    found: Counter[str] = Counter()
-    for line in (PROCESS / "net" / "tcp").read_text().splitlines()[1:]:
-        _, _, remote, state, *_, inode = line.split()[:10]
-        endpoint = _endpoint(remote)
-        if state == ESTABLISHED and inode in ours and endpoint in wanted:
-            found[endpoint] += 1
-    return found
 
 
 class Stopwatch:
@@ -113,22 +101,5 @@ def _count(folder: str) -> int:
     return len(list((PROCESS / folder).iterdir()))
 
 
-def _descriptors() -> list[str]:
-    found = []
-    for link in (PROCESS / "fd").iterdir():
-        try:
-            found.append(str(link.readlink()))
-        except OSError:
-            # The one of this listing, and others' that were closed since.
-            pass
-    return found
-
-
 def _thread_names() -> list[str]:
     return [(task / "comm").read_text().strip() for task in (PROCESS / "task").iterdir()]
-
-
-def _endpoint(hexadecimal: str) -> str:
-    address, port = hexadecimal.split(":")
-    octets = reversed(bytes.fromhex(address))
-    return f"{'.'.join(map(str, octets))}:{int(port, 16)}"

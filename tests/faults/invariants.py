@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import callsheet
-from footprint import connections
 from servers import Cluster, Consul
+from servers.sockets import connections
 
 if TYPE_CHECKING:
     from scene import Scene

@@ -8,11 +8,12 @@ import callsheet
 import pytest
 from conftest import NewEtcd, Say
 from etcd_scene import EtcdScene
-from footprint import Stopwatch, connections
+from footprint import Stopwatch
 from invariants import until_none
 from scene import lasting
 from servers import Cluster, Etcd
 from servers.binaries import Version
+from servers.sockets import connections
 
 # Within this another member serves, whatever became of the one in use.
 FAILOVER = 12.0

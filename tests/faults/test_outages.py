@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 
 from conftest import NewServer, Say
-from footprint import Footprint, Stopwatch, connections
+from footprint import Footprint, Stopwatch
 from invariants import every_endpoint
 from scene import lasting
 from scenes import scene_of
 from servers import Cluster
+from servers.sockets import connections
 
 RETRY, REQUEST = 5.0, 5.0
 CONNECTIONS = 1 << 20

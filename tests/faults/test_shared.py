@@ -9,11 +9,12 @@ import pytest
 from conftest import NewEtcd, Say
 from etcd_invariants import STREAMS, gauge
 from etcd_scene import EtcdScene
-from footprint import Stopwatch, connections
+from footprint import Stopwatch
 from invariants import until_none
 from scene import lasting
 from servers import QUICK, Cluster
 from servers.binaries import Version
+from servers.sockets import connections
 
 REQUEST = 5.0
 

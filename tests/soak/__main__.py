@@ -1,4 +1,4 @@
-"""`python tests/soak --seconds 30 --seed 7`; `make soak` is the same."""
+"""`python tests/soak --registry consul --seconds 30 --seed 7`; `make soak` is the same."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 # This folder is a package of the one above, which a folder that is run doesn't know.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from soak.run import run  # noqa: E402
+from soak.run import GROUNDS, run  # noqa: E402
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random faults against three etcd nodes.")
+    parser = argparse.ArgumentParser(description="Random faults against a registry's servers.")
+    parser.add_argument("--registry", choices=GROUNDS, default="etcd", help="which one (%(default)s)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the faults go on (%(default)s)")
     parser.add_argument("--seed", type=int, help="of a run to be repeated; without it, a new one")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**9)
-    return run(seed, arguments.seconds)
+    return run(arguments.registry, seed, arguments.seconds)
 
 
 if __name__ == "__main__":

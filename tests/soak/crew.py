@@ -10,17 +10,22 @@ from .parts import PARTS
 from .process import Process
 
 if TYPE_CHECKING:
-    from .history import History
+    from .ground import Ground
     from .ledger import Entry, Ledger
+    from .parts import Watcher
+    from .track import Track
 
 
 class Crew:
-    def __init__(self, url: str, history: History, ledger: Ledger, logs: Path) -> None:
+    def __init__(self, ground: Ground, ledger: Ledger, logs: Path) -> None:
         self.ledger = ledger
         self.processes: dict[str, Process] = {}
         try:
             for part in PARTS:
-                self.processes[part.name] = Process(part, url, history, logs / f"{part.name}.log")
+                log = logs / f"{part.name}.log"
+                self.processes[part.name] = Process(
+                    part, ground.url(part), ground.endpoints, ground.history, log
+                )
         except BaseException:
             self.kill()
             raise
@@ -29,6 +34,13 @@ class Crew:
 
     def __iter__(self) -> Iterator[Process]:
         return iter(self.processes.values())
+
+    @property
+    def tracks(self) -> list[tuple[Watcher, Track]]:
+        """Each watcher, and what it saw."""
+        return [
+            (watcher, process.tracks[watcher.name]) for process in self for watcher in process.part.watchers
+        ]
 
     def act(self, kind: str, name: str) -> None:
         """Something that a program does with one of its registrations, or watchers."""

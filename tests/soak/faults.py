@@ -7,28 +7,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from servers import Refused
-
-from . import garbage
-from .parts import SLOTS
-from .schedule import MEMBERS, NETWORK, PROCESS, Step
+from servers import Agent, Etcd
 
 if TYPE_CHECKING:
-    from servers import Cluster, Etcd, Proxy
+    from servers import Proxy
 
     from .crew import Crew
-    from .history import History
+    from .ground import Ground
+    from .schedule import Step
 
-
-KEYS = {slot.name: slot.key for slot in SLOTS}
+Member = Etcd | Agent
+NETWORK = ("blackhole", "deafen", "mute", "refuse", "latency", "reset", "bandwidth", "slice", "cut")
 
 
 class Faults:
-    def __init__(self, cluster: Cluster, crew: Crew, history: History) -> None:
-        self._cluster = cluster
+    def __init__(self, ground: Ground, crew: Crew) -> None:
+        self._ground = ground
         self._crew = crew
-        self._history = history
-        self._lanes = {name: ThreadPoolExecutor(1) for name in (*(f"m{at}" for at in range(MEMBERS)), "data")}
+        self._lanes = {name: ThreadPoolExecutor(1) for name in (*ground.menu.members, "data")}
         self._under_way: list[Future[object]] = []
         self._undo: dict[Step, Callable[[], None]] = {}
 
@@ -40,7 +36,7 @@ class Faults:
         """Does it, or has its lane do it; what to tell of it."""
         if step.kind in NETWORK:
             return self._on_proxies(step)
-        if step.kind in PROCESS:
+        if step.kind in VERBS:
             return self._on_members(step)
         if step.kind in ("die", "freeze"):
             return self._on_client(step)
@@ -63,7 +59,7 @@ class Faults:
 
     def _on_proxies(self, step: Step) -> str:
         text, hurt = self._network(step)
-        proxies = {name: self._cluster.proxies[int(name[1:])] for name in step.whom}
+        proxies = {name: self._ground.proxy(name) for name in step.whom}
         for name, proxy in proxies.items():
             self._do(name, partial(hurt, proxy))
 
@@ -104,7 +100,7 @@ class Faults:
     # --- The members --------------------------------------------------------------------------------------------
 
     def _on_members(self, step: Step) -> str:
-        members = {name: self._cluster.members[int(name[1:])] for name in step.whom}
+        members = {name: self._ground.member(name) for name in step.whom}
         hurt, heal = VERBS[step.kind]
         for name, member in members.items():
             self._do(name, partial(hurt, member))
@@ -114,7 +110,7 @@ class Faults:
                 self._do(name, partial(heal, member))
 
         self._undo[step] = undo
-        return "no quorum" if len(members) > 1 else ""
+        return self._ground.tell(list(step.whom))
 
     # --- The processes of the clients ---------------------------------------------------------------------------
 
@@ -131,67 +127,24 @@ class Faults:
     # --- The data -----------------------------------------------------------------------------------------------
 
     def _on_data(self, step: Step) -> str:
-        (whom,) = step.whom
-        store = self._cluster.store
-        written: dict[str, int] = {}
-
-        def write(pairs: dict[str, bytes]) -> None:
-            revision = store.transaction(pairs)
-            written.update(dict.fromkeys(pairs, revision))
-
-        def remove() -> None:
-            # All at once, but what somebody has written over since.
-            now = store.prefix("")
-            there = [
-                key for key, revision in written.items() if key in now and now[key].mod_revision == revision
-            ]
-            if there:
-                store.transaction({}, there)
-
-        def work() -> None:
-            match step.kind:
-                case "compact":
-                    self._compact()
-                case "revoke":
-                    self._revoke(KEYS[whom])
-                case "delete":
-                    store.delete(KEYS[whom])
-                case "spoil":
-                    write({KEYS[whom]: garbage.value(step.strength)})
-                case "usurp":
-                    write({KEYS[whom]: garbage.guest("usurper")})
-                case "litter":
-                    write(garbage.litter(whom, step.strength))
-                case "guests":
-                    write(garbage.guests(whom))
-
+        work, undo = self._ground.data(step)
         self._do("data", work)
-        self._undo[step] = lambda: self._do("data", remove)
+        self._undo[step] = lambda: self._do("data", undo)
         return ""
 
-    def _compact(self) -> None:
-        """As far as the history has seen, which is to have no hole."""
-        try:
-            self._cluster.store.compact(self._history.revision)
-        except Refused:
-            pass  # that was compacted before
 
-    def _revoke(self, key: str) -> None:
-        entry = self._cluster.store.get(key)
-        if entry is None or not entry.lease:
-            return
-        try:
-            self._cluster.store.revoke(entry.lease)
-        except Refused:
-            pass  # it ran out just now
-
-
-def _restart(member: Etcd) -> None:
+def _start(member: Member) -> None:
     member.start(wait=False)
 
 
-VERBS: dict[str, tuple[Callable[[Etcd], object], Callable[[Etcd], object]]] = {
+def _wipe(member: Member) -> None:
+    member.kill()
+    member.forget()
+
+
+VERBS: dict[str, tuple[Callable[[Member], object], Callable[[Member], object]]] = {
     "pause": (lambda member: member.pause(), lambda member: member.resume()),
-    "kill": (lambda member: member.kill(), _restart),
-    "stop": (lambda member: member.stop(), _restart),
+    "kill": (lambda member: member.kill(), _start),
+    "stop": (lambda member: member.stop(), _start),
+    "wipe": (_wipe, _start),
 }

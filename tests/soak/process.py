@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .track import Track
 from .usage import Usage, usage
 
 if TYPE_CHECKING:
-    from .history import History
+    from .lines import History
     from .parts import Part
 
 END_DEADLINE = 30.0
@@ -33,7 +34,7 @@ FOLLOWS = {
 class Process:
     """A part of the run; started again after it was killed, with the same tracks."""
 
-    def __init__(self, part: Part, url: str, history: History, log: Path) -> None:
+    def __init__(self, part: Part, url: str, endpoints: Sequence[str], history: History, log: Path) -> None:
         self.part = part
         self._log = log
         self.lock = threading.Lock()
@@ -48,6 +49,7 @@ class Process:
         self.last: Usage | None = None
         self.starts = 0
         self._url = url
+        self._endpoints = endpoints
         self._lines = {
             watcher.name: history.line(watcher.service, watcher.healthy) for watcher in part.watchers
         }
@@ -116,7 +118,7 @@ class Process:
 
     @property
     def usage(self) -> Usage:
-        return usage(self._child.pid)
+        return usage(self._child.pid, self._endpoints)
 
     # --- What it says -------------------------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ class Process:
 
     def _is_true(self, name: str) -> bool:
         track = self.tracks[name]
-        return track.freshness == "live" and track.last == self._lines[name].states[-1]
+        return track.freshness == "live" and track.last == self._lines[name].latest
 
     def judge(self) -> list[str]:
         """What it said or saw that is wrong."""

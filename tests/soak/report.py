@@ -18,14 +18,15 @@ ACTIONS = ("open", "update", "drain", "close", "rewatch")
 
 
 class Report:
-    def __init__(self, seed: int, seconds: float) -> None:
+    def __init__(self, registry: str, seed: int, seconds: float) -> None:
+        self.registry = registry
         self.seed = seed
         self.seconds = seconds
         self.counts: Counter[str] = Counter()
         self.healed: list[float] = []
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._began = time.monotonic()
-        print(f"soak: {seconds:g} s of faults with seed {seed}", flush=True)
+        print(f"soak: {seconds:g} s of faults on {registry} with seed {seed}", flush=True)
 
     def start(self) -> None:
         """From now on times are counted."""
@@ -51,16 +52,14 @@ class Report:
     def say(self, text: str) -> None:
         print(text, flush=True)
 
-    def summary(self, crew: Crew, revision: int) -> None:
+    def summary(self, crew: Crew, length: str) -> None:
         faults = {kind: count for kind, count in sorted(self.counts.items()) if kind not in ACTIONS}
         actions = {kind: self.counts[kind] for kind in ACTIONS}
         print(f"\n{sum(faults.values())} faults: {_list(faults)}")
         print(f"{sum(actions.values())} things that programs did: {_list(actions)}")
         tracks = [track for process in crew for track in process.tracks.values()]
         seen, empty = sum(track.seen for track in tracks), sum(track.empty for track in tracks)
-        print(
-            f"{revision} revisions of the store; {seen} snapshots seen, {empty} of them empty, as the store was"
-        )
+        print(f"{length}; {seen} snapshots seen, {empty} of them empty, as the registry was")
         stats: Counter[str] = Counter()
         for process in crew:
             stats.update({name: process.stats.get(name, 0) for name in STATS})
@@ -73,7 +72,10 @@ class Report:
             print(f"  {_usage(process)}")
 
     def failure(self, problems: list[str], logs: Path) -> None:
-        print(f"\nFAILED with seed {self.seed} (repeat: make soak SECONDS={self.seconds:g} SEED={self.seed})")
+        print(
+            f"\nFAILED with seed {self.seed} (repeat: make soak REGISTRY={self.registry} "
+            f"SECONDS={self.seconds:g} SEED={self.seed})"
+        )
         print("the end of what happened:")
         print("\n".join(self._tail))
         print("what is wrong:")
@@ -104,5 +106,6 @@ def _usage(process: Process) -> str:
     return (
         f"{process.part.name:10} started {process.starts} times; memory {first.megabytes:.1f} -> "
         f"{last.megabytes:.1f} MB, descriptors {first.descriptors} -> {last.descriptors}, "
+        f"connections {first.connections} -> {last.connections}, "
         f"threads {first.threads} -> {last.threads}"
     )

@@ -8,48 +8,48 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from servers import QUICK, Cluster, Options
-
+from .consul_ground import ConsulGround
 from .crew import Crew
+from .etcd_ground import EtcdGround
 from .faults import Faults
-from .history import History
-from .invariants import differences
 from .ledger import Ledger
-from .parts import PREFIX, SLOTS
+from .parts import SLOTS
 from .report import ACTIONS, Report
 from .schedule import Step, schedule
 
+if TYPE_CHECKING:
+    from .ground import Ground
+
 LOGS = Path(__file__).parents[2] / "target" / "soak" / "logs"
-#: The slowest way back is a dead connection (9 s until the watchdog knows) and a pause of 5 s: well below 15 s. Five
-#: times that is for a machine that has other things to do.
-DEADLINE = 75.0
+GROUNDS: dict[str, Callable[[], Ground]] = {"etcd": EtcdGround, "consul": ConsulGround}
 LOOK = 0.05
 STAYS = 0.5
 
 
-def run(seed: int, seconds: float) -> int:
-    report = Report(seed, seconds)
-    folder = LOGS / str(seed)
+def run(registry: str, seed: int, seconds: float) -> int:
+    report = Report(registry, seed, seconds)
+    folder = LOGS / f"{registry}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with Cluster(3, proxied=True, options=Options(flags=QUICK)) as cluster:
-        history = History(cluster.members)
-        history.start()
+    with closing(GROUNDS[registry]()) as ground:
+        ground.history.start()
         crew: Crew | None = None
         try:
-            crew = Crew(cluster.url, history, Ledger(), folder)
-            problems = Run(cluster, history, crew, report).go(schedule(seed, seconds))
-            report.summary(crew, history.revision)
+            crew = Crew(ground, Ledger(), folder)
+            problems = Run(ground, crew, report).go(schedule(seed, seconds, ground.menu))
+            report.summary(crew, ground.history.length)
         except Exception:
             # The seed and what happened are to be told here too.
             problems = [f"the run itself failed: {traceback.format_exc()}"]
         finally:
             if crew is not None:
                 crew.kill()
-            history.close()
+            ground.history.close()
     if problems:
         report.failure(problems, folder)
         return 1
@@ -59,11 +59,11 @@ def run(seed: int, seconds: float) -> int:
 
 
 class Run:
-    def __init__(self, cluster: Cluster, history: History, crew: Crew, report: Report) -> None:
-        self._cluster = cluster
+    def __init__(self, ground: Ground, crew: Crew, report: Report) -> None:
+        self._ground = ground
         self._crew = crew
         self._report = report
-        self._faults = Faults(cluster, crew, history)
+        self._faults = Faults(ground, crew)
         self._active = 0
         #: Since when no fault is active, until all is well again; and since when all is well.
         self._healing: float | None = None
@@ -84,7 +84,7 @@ class Run:
     def _open(self) -> list[str]:
         for slot in SLOTS:
             self._crew.act("open", slot.name)
-        return self._until_nothing("before any fault", lambda: differences(self._cluster.store, self._crew))
+        return self._until_nothing("before any fault", lambda: self._ground.differences(self._crew))
 
     def _storm(self, steps: list[Step]) -> None:
         numbers = itertools.count()
@@ -145,7 +145,7 @@ class Run:
     def _settle(self) -> list[str]:
         self._report.say("  everything heals")
         self._faults.finish()
-        self._cluster.wait_healthy()
+        self._ground.wait_healthy()
         problems = self._until_nothing("after the last fault", self._differences)
         self._measure()
         for process in self._crew:
@@ -160,7 +160,7 @@ class Run:
     def _differences(self) -> list[str]:
         self._look()
         healing = ["it has not been well for long enough"] if self._healing is not None else []
-        return healing + differences(self._cluster.store, self._crew)
+        return healing + self._ground.differences(self._crew)
 
     def _growth(self) -> list[str]:
         grown = ((process, process.usage.growth(process.first)) for process in self._crew if process.first)
@@ -171,18 +171,13 @@ class Run:
         problems = self._crew.end()
         if earlier:
             return problems
-        return problems + self._until_nothing("after all left", self._left)
-
-    def _left(self) -> list[str]:
-        store = self._cluster.store
-        left = [f"{key} is still in the store" for key in store.prefix(PREFIX)]
-        return left + [f"lease {lease:x} is left" for lease in store.leases()]
+        return problems + self._until_nothing("after all left", self._ground.left)
 
     def _until_nothing(self, when: str, wrong: Callable[[], list[str]]) -> list[str]:
         """What is still wrong at the deadline."""
-        until = time.monotonic() + DEADLINE
+        until = time.monotonic() + self._ground.deadline
         while problems := wrong():
             if time.monotonic() > until:
-                return [f"{DEADLINE:g} s {when}: {problem}" for problem in problems]
+                return [f"{self._ground.deadline:g} s {when}: {problem}" for problem in problems]
             time.sleep(LOOK)
         return []

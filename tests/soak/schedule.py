@@ -8,10 +8,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
-from .parts import PARTS, SERVICES, SLOTS
+from .parts import PARTS, SLOTS
 
-MEMBERS = 3
+if TYPE_CHECKING:
+    from .ground import Group, Menu
 
 
 @dataclass(frozen=True)
@@ -28,42 +30,16 @@ class Step:
     """Of 0 to 1, from which its figures are made."""
 
 
-#: What is done to how many members, each as likely as the others: to its proxy, and to its process.
-NETWORK = {
-    "blackhole": (1, 1, 2, 3, 3),
-    "deafen": (1, 3),
-    "mute": (1, 3),
-    "refuse": (1, 2, 3),
-    "latency": (1, 3),
-    "reset": (1, 3),
-    "bandwidth": (1, 3),
-    "slice": (1, 3),
-    "cut": (1, 3),
-}
-PROCESS = {"pause": (1, 1, 2), "kill": (1, 2, 3), "stop": (1,)}
-ON_MEMBERS = [(kind, count) for kind, counts in (NETWORK | PROCESS).items() for count in counts]
 #: What has no duration.
-INSTANT = ("cut", "compact", "revoke", "delete", "die")
-ON_DATA = (
-    "compact",
-    "compact",
-    "revoke",
-    "revoke",
-    "delete",
-    "delete",
-    "spoil",
-    "usurp",
-    "litter",
-    "guests",
-)
+INSTANT = ("cut", "compact", "revoke", "delete", "deregister", "uncheck", "fail", "die")
 
 MORTAL = [part.name for part in PARTS if part.mortal]
 PROVIDERS = [part.name for part in PARTS if part.slots]
 
 
-def schedule(seed: int, seconds: float) -> list[Step]:
+def schedule(seed: int, seconds: float, menu: Menu) -> list[Step]:
     """In order of time. What lasts ends before `seconds`."""
-    steps = heapq.merge(_faults(seed), _actions(seed), key=lambda step: step.at)
+    steps = heapq.merge(_faults(seed, menu), _actions(seed), key=lambda step: step.at)
     known = itertools.takewhile(lambda step: step.at < seconds, steps)
     return [_clipped(step, seconds) for step in known]
 
@@ -75,25 +51,28 @@ def _clipped(step: Step, seconds: float) -> Step:
 # --- Faults: storms, and calm between them in which everything is to heal -------------------------------------------
 
 
-def _faults(seed: int) -> Iterator[Step]:
+def _faults(seed: int, menu: Menu) -> Iterator[Step]:
     random = Random(f"faults of {seed}")
     begin = 0.5
     while True:
         end = begin + random.uniform(5, 15)
-        lanes = (_on_members, _on_data, _on_clients)
-        yield from sorted(
-            (step for lane in lanes for step in lane(random, begin, end)), key=lambda step: step.at
-        )
+        lanes = [
+            *(_on_members(random, begin, end, group) for group in menu.groups),
+            _on_data(random, begin, end, menu),
+            _on_clients(random, begin, end),
+        ]
+        yield from sorted((step for lane in lanes for step in lane), key=lambda step: step.at)
         begin = end + random.uniform(2, 6)
 
 
-def _on_members(random: Random, begin: float, end: float) -> Iterator[Step]:
+def _on_members(random: Random, begin: float, end: float, group: Group) -> Iterator[Step]:
     """One at a time is done to a member; what is for several waits until they are free."""
-    free_at = dict.fromkeys((f"m{at}" for at in range(MEMBERS)), begin)
+    faults = [(kind, count) for kind, counts in group.faults.items() for count in counts]
+    free_at = dict.fromkeys(group.members, begin)
     at = begin
     while True:
-        kind, count = random.choice(ON_MEMBERS)
-        whom = sorted(sorted(random.sample(list(free_at), MEMBERS), key=free_at.__getitem__)[:count])
+        kind, count = random.choice(faults)
+        whom = sorted(sorted(random.sample(list(free_at), len(free_at)), key=free_at.__getitem__)[:count])
         at = max(at, *(free_at[member] for member in whom)) + random.expovariate(1 / 0.4)
         if at >= end:
             return
@@ -102,15 +81,12 @@ def _on_members(random: Random, begin: float, end: float) -> Iterator[Step]:
         yield Step(at, kind, tuple(whom), lasts, random.random())
 
 
-def _on_data(random: Random, begin: float, end: float) -> Iterator[Step]:
+def _on_data(random: Random, begin: float, end: float, menu: Menu) -> Iterator[Step]:
     at = begin
-    # Those whose default id would be held by another tool step aside, to an id that nobody foresees.
     slots = tuple(slot.name for slot in SLOTS)
-    chosen = tuple(slot.name for slot in SLOTS if slot.chosen)
-    targets = {"compact": ("store",), "litter": SERVICES, "guests": SERVICES, "usurp": chosen}
     while (at := at + random.expovariate(1 / 0.8)) < end:
-        kind = random.choice(ON_DATA)
-        whom = targets.get(kind, slots)
+        kind = random.choice(menu.data)
+        whom = menu.targets.get(kind, slots)
         yield Step(at, kind, (random.choice(whom),), _duration(random, at, end, kind), random.random())
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .history import Line, State
+    from .lines import Line, State
 
 FRESHNESS = ("live", "stale")
 
@@ -30,7 +30,7 @@ class Track:
         """It is opened by another process, which must not see what is older than itself."""
         self.freshness = ""
         self._revision = 0
-        self._open.append(len(line.states) - 1)
+        self._open.append(line.here)
 
     def saw(self, revision: int, freshness: str, instances: list[str]) -> None:
         state = frozenset(instances)

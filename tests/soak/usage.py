@@ -1,15 +1,19 @@
-"""What a process holds: memory, file descriptors, threads. Of Linux's /proc."""
+"""What a process holds: memory, file descriptors, threads, connections. Of Linux's /proc."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from servers.sockets import connections, descriptors
+
 #: Allocators keep what they once needed and heaps grow; what leaks passes this in half an hour.
 MEGABYTES = 8
-#: The connection, which a process that was just started may have had no reason for yet.
 DESCRIPTORS = 1
+#: Queries that wait, and what is asked beside them: on Consul each is a connection for a while. On etcd it is one.
+CONNECTIONS = 48
 #: Those of registrations that were not open yet, and what runtimes keep; one per fault passes this in a minute.
 THREADS = 6
 
@@ -18,7 +22,9 @@ THREADS = 6
 class Usage:
     megabytes: float
     descriptors: int
+    """Without the connections to the registry."""
     threads: int
+    connections: int = 0
 
     def growth(self, first: Usage) -> str | None:
         """What of it is more than a run explains."""
@@ -29,11 +35,14 @@ class Usage:
             grown.append(f"descriptors from {first.descriptors} to {self.descriptors}")
         if self.threads > first.threads + THREADS:
             grown.append(f"threads from {first.threads} to {self.threads}")
+        if self.connections > CONNECTIONS:
+            grown.append(f"connections to {self.connections}")
         return ", ".join(grown) or None
 
 
-def usage(pid: int) -> Usage:
-    folder = Path(f"/proc/{pid}")
-    status = (folder / "status").read_text()
+def usage(pid: int, endpoints: Sequence[str]) -> Usage:
+    status = Path(f"/proc/{pid}/status").read_text()
     said = dict(re.findall(r"^(RssAnon|Threads):\s+(\d+)", status, re.MULTILINE))
-    return Usage(int(said["RssAnon"]) / 1024, len(list((folder / "fd").iterdir())), int(said["Threads"]))
+    open_now = connections(endpoints, pid).total()
+    held = len(descriptors(pid)) - open_now
+    return Usage(int(said["RssAnon"]) / 1024, held, int(said["Threads"]), open_now)

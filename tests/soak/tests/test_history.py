@@ -6,21 +6,21 @@ from base64 import b64encode
 from typing import Any
 
 from soak import garbage
-from soak.history import History, Line
+from soak.etcd_history import EtcdHistory, EtcdLine
 from soak.shown import shown
 from soak.track import Track
 
 ONE, TWO, SICK = "r1 1 passing", "r2 1 passing", "r1 2 warning"
 
 
-def line_of(*states: set[str], healthy: bool = False) -> Line:
-    line = Line(healthy)
+def line_of(*states: set[str], healthy: bool = False) -> EtcdLine:
+    line = EtcdLine(healthy)
     for state in states:
         line.add(frozenset(state))
     return line
 
 
-def judged(line: Line, *seen: list[str]) -> Track:
+def judged(line: EtcdLine, *seen: list[str]) -> Track:
     track = Track("w")
     for revision, instances in enumerate(seen):
         track.saw(revision, "live", instances)
@@ -91,7 +91,7 @@ def event(key: str, value: bytes | None) -> dict[str, Any]:
 
 
 def test_the_history_reads_transactions_whole() -> None:
-    history = History([])
+    history = EtcdHistory([])
     line = history.line("a", healthy=False)
     history.take([event(key, value) for key, value in garbage.guests("a").items()], 5)
     assert [len(state) for state in line.states] == [0, 10]

@@ -7,7 +7,9 @@ import json
 import pytest
 from servers import Entry, Lease
 
-from soak.invariants import of_leases, of_store, of_watchers
+from soak.consul_invariants import of_agents, of_catalog
+from soak.etcd_invariants import of_leases, of_store
+from soak.invariants import of_watchers
 from soak.ledger import Ledger
 from soak.parts import SLOTS, WATCHERS
 from soak.track import Track
@@ -51,12 +53,13 @@ def test_leases_are_those_of_live_registrations(ledger: Ledger) -> None:
 def test_watchers_are_live_and_show_what_is_there() -> None:
     watcher = next(watcher for watcher in WATCHERS if watcher.service == FIRST.service)
     track = Track(watcher.name)
-    assert len(of_watchers([(watcher, track)], GOOD)) == 2
+    read = [(FIRST.service, "r0 2 passing")]
+    assert len(of_watchers([(watcher, track)], read)) == 2
     track.saw(1, "live", ["r0 2 passing"])
-    assert of_watchers([(watcher, track)], GOOD) == []
-    assert "has ['r0 2 passing']" in of_watchers([(watcher, track)], {})[0]
+    assert of_watchers([(watcher, track)], read) == []
+    assert "has ['r0 2 passing']" in of_watchers([(watcher, track)], [])[0]
     track.saw(2, "stale", ["r0 2 passing"])
-    assert of_watchers([(watcher, track)], GOOD) == [f"{watcher.name} is stale"]
+    assert of_watchers([(watcher, track)], read) == [f"{watcher.name} is stale"]
 
 
 def test_growth_is_told() -> None:
@@ -65,3 +68,23 @@ def test_growth_is_told() -> None:
     assert "memory" in (Usage(80, 12, 5).growth(first) or "")
     assert "descriptors" in (Usage(20, 14, 5).growth(first) or "")
     assert "threads" in (Usage(20, 12, 40).growth(first) or "")
+
+
+def test_the_catalog_has_what_is_open_once_and_as_it_was_last(ledger: Ledger) -> None:
+    good = (FIRST.service, "r0 2 passing")
+    assert of_catalog([good], ledger) == []
+    assert len(of_catalog([(FIRST.service, "r0 1 passing")], ledger)) == 2
+    assert "2 times" in of_catalog([good, good], ledger)[0]
+    assert "should not" in of_catalog([good, (CLOSED.service, "r1 1 critical")], ledger)[0]
+
+
+def test_agents_have_what_is_theirs_with_its_check(ledger: Ledger) -> None:
+    homes = {slot.name: "x" for slot in SLOTS}
+    check = {"ServiceID": FIRST.id, "Status": "passing"}
+    services: dict[str, dict[str, dict[str, str]]] = {"x": {FIRST.id: {}}, "y": {}}
+    checks = {"x": {"callsheet:r0": check}, "y": {}}
+    assert of_agents(homes, services, checks, ledger) == []
+    assert len(of_agents(homes, {"x": {}, "y": {FIRST.id: {}}}, checks, ledger)) == 2
+    assert len(of_agents(homes, services, {**checks, "y": {"callsheet:r0": check}}, ledger)) == 1
+    critical = {"callsheet:r0": {**check, "Status": "critical"}}
+    assert "no check that passes" in of_agents(homes, services, {"x": critical, "y": {}}, ledger)[0]

@@ -3,55 +3,61 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
+import pytest
+
+from soak import consul_ground, etcd_ground
 from soak.parts import SLOTS
-from soak.schedule import INSTANT, NETWORK, PROCESS, Step, schedule
+from soak.schedule import Step, schedule
+
+if TYPE_CHECKING:
+    from soak.ground import Menu
 
 SEEDS = range(40)
+MENUS = pytest.mark.parametrize("menu", [etcd_ground.MENU, consul_ground.MENU], ids=["etcd", "consul"])
 
 
-def test_a_seed_gives_one_schedule_and_a_longer_one_goes_on() -> None:
-    assert schedule(7, 30) == schedule(7, 30) != schedule(8, 30)
-    short, long = schedule(7, 30), schedule(7, 300)
+@MENUS
+def test_a_seed_gives_one_schedule_and_a_longer_one_goes_on(menu: Menu) -> None:
+    assert schedule(7, 30, menu) == schedule(7, 30, menu) != schedule(8, 30, menu)
+    short, long = schedule(7, 30, menu), schedule(7, 300, menu)
     assert [(step.at, step.kind, step.whom) for step in short] == [
         (step.at, step.kind, step.whom) for step in long[: len(short)]
     ]
 
 
-def test_faults_end_within_the_run() -> None:
+@MENUS
+def test_faults_end_within_the_run(menu: Menu) -> None:
     for seed in SEEDS:
-        steps = schedule(seed, 30)
+        steps = schedule(seed, 30, menu)
         assert steps == sorted(steps, key=lambda step: step.at)
         assert all(step.at + step.lasts <= 30 for step in steps)
 
 
-def test_a_member_has_one_fault_at_a_time() -> None:
+@MENUS
+def test_a_member_has_one_fault_at_a_time(menu: Menu) -> None:
     for seed in SEEDS:
-        for member in ("m0", "m1", "m2"):
-            its = [step for step in schedule(seed, 120) if member in step.whom]
+        for member in menu.members:
+            its = [step for step in schedule(seed, 120, menu) if member in step.whom]
             assert all(one.at + one.lasts <= two.at for one, two in itertools.pairwise(its))
 
 
-def test_everything_happens() -> None:
-    steps = [step for seed in SEEDS for step in schedule(seed, 30)]
+@MENUS
+def test_everything_happens(menu: Menu) -> None:
+    steps = [step for seed in SEEDS for step in schedule(seed, 30, menu)]
     kinds = {step.kind for step in steps}
-    data = {"compact", "revoke", "delete", "spoil", "usurp", "litter", "guests"}
-    assert {
-        *NETWORK,
-        *PROCESS,
-        *INSTANT,
-        *data,
-        "freeze",
-        "rewatch",
-        "open",
-        "update",
-        "drain",
-        "close",
-    } == kinds
-    assert {len(step.whom) for step in steps if step.kind in NETWORK} == {1, 2, 3}
+    faults = {kind for group in menu.groups for kind in group.faults}
+    actions = {"rewatch", "open", "update", "drain", "close"}
+    assert {*faults, *menu.data, "die", "freeze"} | actions == kinds
+    for group in menu.groups:
+        counts = {count for counts in group.faults.values() for count in counts}
+        hurt = {len(step.whom) for step in steps if set(step.whom) & set(group.members)}
+        assert hurt == counts
 
 
-def test_programs_do_what_they_may() -> None:
+@MENUS
+def test_programs_do_what_they_may(menu: Menu) -> None:
     def may(state: str, step: Step) -> str:
         assert (
             step.kind
@@ -60,7 +66,9 @@ def test_programs_do_what_they_may() -> None:
         return {"open": "open", "update": "open", "drain": "draining", "close": "closed"}[step.kind]
 
     for seed in SEEDS:
-        steps = [step for step in schedule(seed, 120) if step.kind in ("open", "update", "drain", "close")]
+        steps = [
+            step for step in schedule(seed, 120, menu) if step.kind in ("open", "update", "drain", "close")
+        ]
         for slot in SLOTS:
             state = "open"
             for step in (step for step in steps if step.whom == (slot.name,)):

@@ -1,4 +1,4 @@
-"""Every state that the store was in, as a watch past the proxies told it: what a watcher may have seen, and when."""
+"""Every state that etcd was in, as a watch past the proxies told it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from .shown import Shown, is_healthy, shown
 if TYPE_CHECKING:
     from servers import Etcd
 
-State = frozenset[Shown]
+    from .lines import State
+
 #: Silence after which another member is asked: this one may be stopped.
 SILENCE = 1.0
 
 
-class Line:
-    """The states of one service, one after the other, as those see it who see all or only the healthy ones."""
+class EtcdLine:
+    """Every state, one after the other."""
 
     def __init__(self, healthy: bool) -> None:
         self._healthy = healthy
@@ -33,20 +34,29 @@ class Line:
         if seen != self.states[-1]:
             self.states.append(seen)
 
+    @property
+    def latest(self) -> State:
+        return self.states[-1]
+
+    @property
+    def here(self) -> int:
+        return len(self.states) - 1
+
     def find(self, state: State, start: int) -> int | None:
-        """Where it was in this state, not before `start`."""
         try:
             return self.states.index(state, start)
         except ValueError:
             return None
 
 
-class History:
+class EtcdHistory:
     """Follows the store until it is closed. `compact` of the store must not go beyond its `revision`."""
 
     def __init__(self, members: Sequence[Etcd]) -> None:
         self.revision = 0
-        self._lines = {(service, healthy): Line(healthy) for service in SERVICES for healthy in (True, False)}
+        self._lines = {
+            (service, healthy): EtcdLine(healthy) for service in SERVICES for healthy in (True, False)
+        }
         self._now: dict[str, dict[str, Shown]] = {service: {} for service in SERVICES}
         self._members = members
         self._closed = threading.Event()
@@ -59,8 +69,12 @@ class History:
         self._closed.set()
         self._thread.join()
 
-    def line(self, service: str, healthy: bool) -> Line:
+    def line(self, service: str, healthy: bool) -> EtcdLine:
         return self._lines[service, healthy]
+
+    @property
+    def length(self) -> str:
+        return f"{self.revision} revisions of the store"
 
     def take(self, events: Sequence[dict[str, Any]], revision: int) -> None:
         """One transaction, which is one state."""
