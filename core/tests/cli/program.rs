@@ -104,9 +104,15 @@ impl Registry {
 
     /// The instances of a service, of any status.
     pub(crate) fn instances(&self, service: &str) -> Vec<Instance> {
-        let everything = Filter::new().healthy(false);
-        let snapshot = block_on(self.client.lookup_with(service, &everything)).unwrap();
-        snapshot.iter().map(|instance| Instance::clone(instance)).collect()
+        instances(&self.client, service)
+    }
+
+    /// The same as a load finds them that begins now: a client that looked before answers from what it has heard of yet.
+    pub(crate) fn loaded(&self, service: &str) -> Vec<Instance> {
+        let client = Client::connect(&self.url()).unwrap();
+        let found = instances(&client, service);
+        block_on(client.close()).unwrap();
+        found
     }
 
     /// Waits until a service has this many instances.
@@ -120,6 +126,11 @@ impl Registry {
         assert_eq!(handle.state(), callsheet::State::Registered, "{:?}", handle.last_error());
         handle
     }
+}
+
+fn instances(client: &Client, service: &str) -> Vec<Instance> {
+    let snapshot = block_on(client.lookup_with(service, &Filter::new().healthy(false))).unwrap();
+    snapshot.iter().map(|instance| Instance::clone(instance)).collect()
 }
 
 fn url(folder: &Path) -> String {

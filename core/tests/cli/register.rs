@@ -135,7 +135,7 @@ fn nothing_is_registered_before_its_port_listens_if_asked_so() {
     let mut running = register(&registry, port, &["--wait-for-port"]);
     // Said by itself, since nobody else would know why nothing happens.
     running.complaint();
-    assert_eq!(registry.instances("billing"), []);
+    assert_eq!(registry.loaded("billing"), []);
     let _server = TcpListener::bind(("127.0.0.1", port)).unwrap();
     assert!(running.line().starts_with("registered "));
     running.signal(Signal::TERM);

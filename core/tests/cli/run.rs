@@ -24,7 +24,7 @@ fn a_program_is_registered_once_its_port_listens() {
     let run = Running::start(&mut program.run("billing", &[], Some(&gate)));
     program.process();
     assert_eq!(registry.callsheet(["list", "billing"]).stdout, "");
-    assert_eq!(registry.instances("billing"), []);
+    assert_eq!(registry.loaded("billing"), []);
     fs::write(&gate, "").unwrap();
     registry.until_count("billing", 1);
     assert_eq!(registry.instances("billing"), [Instance::new("billing", "127.0.0.1", program.port)]);
@@ -43,7 +43,7 @@ fn a_program_is_withdrawn_before_it_is_asked_to_end() {
         run.signal(signal);
         assert_eq!(run.ended().code, 42);
         assert_eq!(program.until_noted(name), "nothing");
-        assert_eq!(registry.instances("billing"), []);
+        assert_eq!(registry.loaded("billing"), []);
     }
 }
 
@@ -104,7 +104,7 @@ fn a_program_that_crashes_is_withdrawn_and_its_signal_told() {
     let began = Instant::now();
     send(process, Signal::KILL);
     assert_eq!(run.ended().code, 128 + 9);
-    assert_eq!(registry.instances("billing"), []);
+    assert_eq!(registry.loaded("billing"), []);
     // Not even the bound of a withdrawal that fails was waited for.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
