@@ -26,6 +26,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Before the next query after an answer without a change: the index of a service that is not there moves with others'.
 const CALM: Duration = Duration::from_millis(100);
 
+/// A query that fails sooner than this is asked once more, after a while.
+const SOON: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// A query under way.
 type Query = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
 
@@ -36,6 +40,7 @@ struct Waiting {
     index: u64,
     query: Option<Query>,
     alive: u64,
+    missed: u64,
     /// The last answer changed nothing.
     calm: bool,
     /// Nothing was answered yet: others may be about to follow more services than there are turns.
@@ -54,9 +59,11 @@ enum News {
 impl Waiting {
     fn new(consul: Arc<Consul>, index: u64) -> Self {
         let (listener, follower) = (consul.pulse.listen(), consul.turns.follower());
+        let missed = listener.beats.borrow().missed;
         Waiting {
             consul,
             listener,
+            missed,
             index,
             query: None,
             alive: 0,
@@ -68,10 +75,10 @@ impl Waiting {
 
     /// The next news. Cancel-safe: the query goes on.
     async fn next(&mut self, ask: impl Fn(&Consul) -> Ask) -> Result<News> {
-        let query = self.query.get_or_insert_with(|| {
-            Box::pin(query(self.consul.clone(), ask(&self.consul), self.index, self.calm, self.first))
-        });
         loop {
+            let query = self.query.get_or_insert_with(|| {
+                Box::pin(query(self.consul.clone(), ask(&self.consul), self.index, self.calm, self.first))
+            });
             tokio::select! {
                 answer = query.as_mut() => {
                     self.query = None;
@@ -89,6 +96,10 @@ impl Waiting {
                     if let Some(error) = beat.failed {
                         self.query = None;
                         return Err(error);
+                    }
+                    if beat.missed > self.missed {
+                        self.missed = beat.missed;
+                        self.query = None;
                     }
                     if beat.number >= self.alive + ALIVE {
                         self.alive = beat.number;
@@ -108,7 +119,15 @@ async fn query(consul: Arc<Consul>, ask: Ask, index: u64, calm: bool, brief: boo
         Some(turn) => {
             let wait = format!("{}ms", turn.wait.as_millis());
             let ask = read::followed(&consul, ask).with("index", index.to_string()).with("wait", wait);
-            consul.http.wait(ask, turn.wait).await
+            let began = Instant::now();
+            match consul.http.wait(ask.clone(), turn.wait).await {
+                // An agent that takes no more connections for a moment ends one at once; one that is down refuses the next.
+                Err(error) if error.code() == Code::Unavailable && began.elapsed() < SOON => {
+                    sleep(AGAIN).await;
+                    consul.http.wait(ask, turn.wait).await
+                }
+                answered => answered,
+            }
         }
         // From the leader, as what it says may be of before the index.
         None => consul.http.call(read::of_leader(&consul, ask)).await,
