@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: What docs/etcd.md says runs on a real etcd, in tests/etcd.
-DOCS = [guide for guide in sorted((ROOT / "docs").glob("*.md")) if guide.name != "etcd.md"]
+#: What these say runs on a real etcd and a real Consul, in tests/etcd and tests/consul.
+ELSEWHERE = ("consul.md", "etcd.md")
+DOCS = [guide for guide in sorted((ROOT / "docs").glob("*.md")) if guide.name not in ELSEWHERE]
 GUIDES = [ROOT / "README.md", ROOT / "bindings-python" / "README.md", *DOCS]
 WITH_SNIPPETS = [guide for guide in GUIDES if "```python" in guide.read_text(encoding="utf-8")]
 
