@@ -11,6 +11,7 @@ from scene import lasting
 from scenes import scene_of
 from servers import Cluster
 from servers.sockets import connections
+from servers.waiting import until
 
 RETRY, REQUEST = 5.0, 5.0
 CONNECTIONS = 1 << 20
@@ -62,6 +63,12 @@ def test_13_thousand_watch_errors(new_server: NewServer, say: Say) -> None:
             for follower in scene.followers.values():
                 follower.until(lambda latest: latest.freshness == "live", 5 * (RETRY + REQUEST))
 
+        def at_rest() -> None:
+            """Every query waits at an agent again, with its connection and the buffers of that: as many each time."""
+            if not isinstance(server, Cluster):
+                until(lambda: connections(every_endpoint(server)).total() >= len(services), 5 * REQUEST)
+            gc.collect()
+
         def cut() -> None:
             """Every connection ends, and what was followed goes on."""
             proxy.cut()
@@ -69,13 +76,13 @@ def test_13_thousand_watch_errors(new_server: NewServer, say: Say) -> None:
 
         outage()
         cut()
-        gc.collect()
+        at_rest()
         warm, before = Footprint.now(), errors()
         while errors() <= before + 1000:
             outage()
         for _ in range(cuts):
             cut()
-        gc.collect()
+        at_rest()
         count = errors() - before
         grown = Footprint.now().allocated - warm.allocated
         # A hundred bytes an error, and the buffers of connections that come and go.
