@@ -2,7 +2,7 @@
 //! them, as `callsheet doctor` does, shows all alike.
 
 use std::borrow::Cow;
-#[cfg(any(feature = "consul", feature = "etcd", feature = "cli"))]
+#[cfg(any(feature = "etcd", feature = "cli"))]
 use std::time::Duration;
 
 use serde::Serialize;
@@ -71,7 +71,7 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// A short time for a person.
-#[cfg(any(feature = "consul", feature = "etcd", feature = "cli"))]
+#[cfg(any(feature = "etcd", feature = "cli"))]
 pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1000.0)
 }

@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Record, fnv1a};
-use crate::codec;
+use super::fnv1a;
 use crate::stats::Counters;
 
 /// Values remembered as logged; beyond that the log stays silent.
@@ -22,8 +21,10 @@ impl Decoder {
         Decoder { counters, logged: Arc::default() }
     }
 
-    pub(crate) fn decode(&self, service: &str, id: &str, body: &[u8]) -> Option<Record> {
-        match codec::decode(service, id, body) {
+    /// Reads a value as callsheet writes it.
+    #[cfg(any(feature = "etcd", feature = "local"))]
+    pub(crate) fn decode(&self, service: &str, id: &str, body: &[u8]) -> Option<super::Record> {
+        match crate::codec::decode(service, id, body) {
             Ok(record) => Some(record),
             Err(error) => {
                 self.skip(&format!("{service}/{id}"), &error);
