@@ -108,13 +108,14 @@ pub(super) async fn load(consul: &Consul, name: &str, since: Option<Position>) -
     believable(consul, &answer)?;
     let mut known = Known::default();
     let changes = changes(consul, name, &mut known, &answer)?;
-    if known.is_empty() && since.is_some() {
+    let position = position(&answer);
+    // A server that leads since a moment ago may not have taken in yet all that it has on disk.
+    if since.is_some_and(|since| known.is_empty() || position.index < since.index) {
         return confirm(consul, name).await;
     }
     if known.is_empty() {
         not_hidden(consul, &format!("read {name:?}"), name).await?;
     }
-    let position = position(&answer);
     consul.remember(name, position, known);
     Ok(listing(changes, position, true))
 }
