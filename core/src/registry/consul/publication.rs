@@ -211,8 +211,6 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
         }
         None => {}
     }
-    // An agent that has the checks already keeps what they say.
-    let fresh = found.is_none();
     let place = Place { consul: consul.clone(), id, check, ttl };
     let (drained, by_hand) = match found {
         None => {
@@ -244,7 +242,7 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
         by_hand,
         tasks: JoinSet::new(),
     };
-    publication.tell_status(fresh).await?;
+    publication.tell_status().await?;
     let (renewed, phase) = (publication.renewed.clone(), consul.phase());
     publication.tasks.spawn(async move { renewed.run(phase, &over).await });
     Ok(Published::Ours(Box::new(publication)))
@@ -363,8 +361,9 @@ struct ConsulPublication {
 }
 
 impl ConsulPublication {
-    /// Makes the checks say the record's status, but for what a fresh registration has said of it already.
-    async fn tell_status(&mut self, fresh: bool) -> Result<()> {
+    /// Makes the checks say the record's status. Also where the registration has just said it: an agent that is restarted
+    /// knows of a check what it was told by renewals, and else takes it for critical.
+    async fn tell_status(&mut self) -> Result<()> {
         let (record, place) = (self.record.clone(), &self.place);
         let http = &place.consul.http;
         if place.agent_runs_it() {
@@ -384,9 +383,7 @@ impl ConsulPublication {
         }
         let checks = place.renewed_checks(&record, self.by_hand);
         *self.renewed.told.lock().await = (checks, record.clone());
-        if !fresh || !record.note.is_empty() || place.agent_runs_it() {
-            self.renewed.once().await.map_err(|failed| failed.unwrap_or_else(|error| error))?;
-        }
+        self.renewed.once().await.map_err(|failed| failed.unwrap_or_else(|error| error))?;
         let wanted = record.instance.status == Status::Draining;
         if wanted != self.drained {
             let path = format!("/v1/agent/service/maintenance/{}", encoded(&place.id));
@@ -465,7 +462,7 @@ impl Publication for ConsulPublication {
             self.place.register(&record).await?;
         }
         self.record = record;
-        self.tell_status(false).await
+        self.tell_status().await
     }
 
     async fn withdraw(&mut self) -> Result<()> {
