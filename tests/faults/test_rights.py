@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import callsheet
 from conftest import NewConsul, Say
 from consul_scene import ConsulScene
+from follower import Follower
 from footprint import Stopwatch
+from invariants import until_none
 from scene import lasting
 from servers import AgentOptions
 from servers.acl import RULES
@@ -35,9 +39,7 @@ def test_token_revoked_and_given_back(version: Version, new_consul: NewConsul, s
         registration.wait("refused", timeout=5 * (BELIEVED + ttl / 3 + REQUEST))
         assert isinstance(registration.last_error, callsheet.Unauthenticated)
         say(f"refused after {revoked.seconds:.2f} s")
-        # A query that waits goes on with the rights that it began with, until there is something to tell.
-        scene.place("a", "foreign", 3)
-        follower.until(lambda latest: latest.freshness == "stale", 5 * (BELIEVED + REQUEST))
+        until_stale(scene, follower)
         assert follower.latest is not None
         assert isinstance(follower.latest.last_error, callsheet.Unauthenticated)
         say(f"stale after {revoked.seconds:.2f} s")
@@ -66,8 +68,7 @@ def test_16_what_rights_hide_is_not_gone(version: Version, new_consul: NewConsul
         answer = consul.agent.api(token).answer("GET", "health/service/a")
         assert (answer.status, answer.body.strip()) == (200, b"[]")
         changed = Stopwatch()
-        scene.place("a", "foreign", 3)
-        follower.until(lambda latest: latest.freshness == "stale", 5 * (BELIEVED + REQUEST))
+        until_stale(scene, follower)
         assert follower.latest is not None
         say(f"stale after {changed.seconds:.2f} s: {follower.latest.last_error}")
         lasting(2 * RETRY)
@@ -76,3 +77,14 @@ def test_16_what_rights_hide_is_not_gone(version: Version, new_consul: NewConsul
         changed = Stopwatch()
         follower.until_ids({"127.0.0.1:1", "foreign"}, 5 * (RETRY + REQUEST))
         say(f"live {changed.seconds:.2f} s after the rights came back")
+
+
+def until_stale(scene: ConsulScene, follower: Follower) -> None:
+    """A query that waits goes on with the rights that it began with until there is something to tell, so there is."""
+    ports = itertools.count(1000)
+
+    def changed() -> list[str]:
+        scene.place(follower.service, "foreign", next(ports))
+        return [] if follower.latest and follower.latest.freshness == "stale" else [follower.told()]
+
+    until_none(changed, 5 * (BELIEVED + REQUEST))

@@ -4,6 +4,7 @@ servers through proxies as well.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .schedule import Step
 
 SERVERS = 3
+# What nodes without an agent are called.
+GUESTS = "elsewhere-"
+# Longer than any storm.
+PATIENCE = 60.0
 AGENTS = 2
 MENU = Menu(
     groups=(
@@ -106,6 +111,10 @@ class ConsulGround(Ground):
 
     def wait_healthy(self) -> None:
         self._consul.wait_healthy()
+        # What was asked of a server that hung may be done late, and then once more.
+        for node in self._consul.catalog.nodes():
+            if node.startswith(GUESTS):
+                self._remove_node(node)
 
     def differences(self, crew: Crew) -> list[str]:
         read = [
@@ -137,7 +146,7 @@ class ConsulGround(Ground):
     def data(self, step: Step) -> tuple[Callable[[], object], Callable[[], object]]:
         (whom,) = step.whom
         if whom in SERVICES:
-            node = f"{step.kind}-{whom}"
+            node = f"{GUESTS}{step.kind}-{whom}"
             port = 9000 if step.kind == "guests" else 0
             return lambda: self._set_node(node, whom, port), lambda: self._remove_node(node)
         agent, id, check = self._consul.clients[HOMES[whom]], ID_OF[whom], f"callsheet:{ID_OF[whom]}"
@@ -183,11 +192,11 @@ class ConsulGround(Ground):
             for at in range(10)
         ]
         first = {"Node": {"Verb": "set", "Node": {"Node": node, "Address": "10.9.9.9"}}}
-        self._consul.catalog.call("PUT", "txn", [first, *services])
+        _insist(lambda: self._consul.catalog.call("PUT", "txn", [first, *services]))
 
     def _remove_node(self, node: str) -> None:
         """With all that is on it, at once."""
-        self._consul.catalog.deregister(node)
+        _insist(lambda: self._consul.catalog.deregister(node))
 
 
 def _if_there(work: Callable[[], object]) -> Callable[[], None]:
@@ -200,6 +209,19 @@ def _if_there(work: Callable[[], object]) -> Callable[[], None]:
             pass
 
     return tried
+
+
+def _insist(work: Callable[[], object]) -> None:
+    """Until servers that come and go have done it. There are many ways in which Consul says that they did not."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            work()
+            return
+        except (Refused, Unreachable):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def _nothing() -> None:

@@ -152,6 +152,8 @@ class ConsulHistory:
                     "GET",
                     f"health/service/{service}",
                     stale=True,
+                    # Answers in an order are made of what the server itself has; others it may have streamed to it.
+                    near="_agent",
                     index=index,
                     wait=f"{WAIT}s",
                     timeout=SILENCE,

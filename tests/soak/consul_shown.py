@@ -27,7 +27,7 @@ def shown_all(entries: Sequence[dict[str, Any]]) -> dict[str, tuple[Shown, objec
 
 def _is_instance(entry: dict[str, Any]) -> bool:
     service = entry["Service"]
-    return bool(service["Address"] or entry["Node"]["Address"]) and 0 < service["Port"] < 65536
+    return bool(service["Address"] or entry["Node"]["Address"]) and 0 < service.get("Port", 0) < 65536
 
 
 def _id(entry: dict[str, Any]) -> str:
