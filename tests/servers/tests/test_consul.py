@@ -121,7 +121,16 @@ def test_three_servers_answer_while_one_is_paused_or_killed(version: Version, ne
     leader.pause()
     second = consul.members[consul.leader]
     assert second is not leader
-    second.local.register("a", 80)
+
+    def registered() -> bool:
+        try:
+            second.local.register("a", 80)
+        except Unreachable:
+            # What it was asking the server that hangs, it asks for as long as that takes.
+            return False
+        return True
+
+    until(registered)
     until(lambda: consul.catalog.ids("a") == ["a"])
     leader.resume()
     leader.wait_healthy()
