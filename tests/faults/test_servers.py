@@ -74,12 +74,10 @@ def test_16_servers_without_a_leader(version: Version, new_consul: NewConsul, sa
 def test_an_election_during_a_query_that_waits(
     version: Version, how: str, new_consul: NewConsul, say: Say
 ) -> None:
-    # Agents go to another server once they have heard that the last one failed: after the time that Consul's own defaults
-    # take for that, not that of the fixture.
+    # Agents go to another server once they have heard that the last one failed: after the time that Consul's own
+    # defaults take for that, not that of the fixture.
     gossip = {"probe_interval": "1s", "probe_timeout": "500ms"}
-    consul = new_consul(
-        3, clients=1, options=AgentOptions(version=version, config={"gossip_lan": gossip})
-    )
+    consul = new_consul(3, clients=1, options=AgentOptions(version=version, config={"gossip_lan": gossip}))
     with ConsulScene(consul) as scene:
         registration = scene.register("a", 1)
         follower = scene.follow("a")
