@@ -28,7 +28,7 @@ def test_await_and_async_with(run: Run, memory: Memory) -> None:
             async with client.register("billing", 81, "10.0.0.7", "mine", tags=["v2"], zone="a") as other:
                 assert other.id == "mine"
                 assert other.instance.tags == ("v2",)
-                assert len(await client.lookup("billing")) == 2
+                await client.wait_for("billing", count=2)
             assert other.state == "closed"
             async with registration:
                 pass
