@@ -88,6 +88,7 @@ setup: $(BIN)/.package target/.npm-package target/.c-library servers ## Everythi
 # --- What to look at -------------------------------------------------------------------------------------------------
 
 target/demo/cyd: target/.c-library demo/cast/cyd/main.go demo/cast/cyd/go.mod $(GO_SOURCES) | go-tools
+	@rm -f $@ # Go does not see that the library in it is another one
 	@go build -C demo/cast/cyd -o $(CURDIR)/$@ .
 
 target/demo/dot: target/.c-library demo/cast/dot.c
@@ -179,6 +180,7 @@ test-demo: $(DEMO)
 
 target/soak/watcher: target/.c-library tests/soak/cast/watcher/main.go tests/soak/cast/watcher/go.mod $(GO_SOURCES) | go-tools
 	@mkdir -p target/soak
+	@rm -f $@ # Go does not see that the library in it is another one
 	@go build -C tests/soak/cast/watcher -o $(CURDIR)/$@ .
 
 SOAK := setup target/soak/watcher

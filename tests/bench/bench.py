@@ -102,6 +102,7 @@ def build(parts: list[str]) -> None:
     library = ["-L", str(RELEASE), "-lcallsheet", f"-Wl,-rpath,{RELEASE}", "-pthread"]
     strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     run("compiling the C part", ["cc", *strict, "-I", include, str(HERE / "bench_c.c"), "-o", *C, *library])
+    Path(*GO).unlink(missing_ok=True)  # Go would keep one that was linked with an older library
     run("building the Go part", ["go", "build", "-C", str(HERE / "go"), "-o", *GO, "."])
     if SERVERS.keys() & parts:
         module = str(HERE / "peers" / "go")
