@@ -130,7 +130,7 @@ async fn query(consul: Arc<Consul>, ask: Ask, index: u64, calm: bool, brief: boo
             }
         }
         // From the leader, as what it says may be of before the index.
-        None => consul.http.call(read::of_leader(&consul, ask)).await,
+        None => consul.http.call(read::of_leader(ask)).await,
     }
 }
 
@@ -231,7 +231,7 @@ impl ConsulNames {
         let Some(waiting) = &mut self.waiting else {
             sleep_until(self.due).await;
             self.due = Instant::now() + PAUSE;
-            let answer = self.consul.http.call(read::of_leader(&self.consul, catalog(&self.consul))).await?;
+            let answer = self.consul.http.call(read::of_leader(catalog(&self.consul))).await?;
             read::believable(&self.consul, &answer)?;
             self.waiting = Some(Waiting::new(self.consul.clone(), answer.index.max(1)));
             return Ok(Some(answer));

@@ -37,12 +37,10 @@ pub(super) fn followed(consul: &Consul, ask: Ask) -> Ask {
     }
 }
 
-/// The same, answered by the leader: the first list after a break must not be older than the last one.
-pub(super) fn of_leader(consul: &Consul, ask: Ask) -> Ask {
-    match consul.http.agent.consistency {
-        Consistency::Consistent => ask.with("consistent", ""),
-        _ => ask,
-    }
+/// The same, answered by a leader that has made sure it is one: the first list after a break must not be older than the last
+/// one. A server that leads since a moment ago tells anyone else of what it has taken in so far of what it has on disk.
+pub(super) fn of_leader(ask: Ask) -> Ask {
+    ask.with("consistent", "")
 }
 
 /// Where an answer stands. An index of 0 would ask for everything at once, again and again.
@@ -104,18 +102,17 @@ pub(super) fn changes(
 }
 
 pub(super) async fn load(consul: &Consul, name: &str, since: Option<Position>) -> Result<Listing> {
-    let answer = consul.http.call(of_leader(consul, service(consul, name))).await?;
+    let answer = consul.http.call(of_leader(service(consul, name))).await?;
     believable(consul, &answer)?;
     let mut known = Known::default();
     let changes = changes(consul, name, &mut known, &answer)?;
-    let position = position(&answer);
-    // A server that leads since a moment ago may not have taken in yet all that it has on disk.
-    if since.is_some_and(|since| known.is_empty() || position.index < since.index) {
+    if known.is_empty() && since.is_some() {
         return confirm(consul, name).await;
     }
     if known.is_empty() {
         not_hidden(consul, &format!("read {name:?}"), name).await?;
     }
+    let position = position(&answer);
     consul.remember(name, position, known);
     Ok(listing(changes, position, true))
 }
@@ -130,7 +127,7 @@ fn listing(changes: Vec<Change>, position: Position, proven: bool) -> Listing {
 
 /// Reads a service anew that seems to be empty, from a leader that has made sure it is one.
 pub(super) async fn confirm(consul: &Consul, name: &str) -> Result<Listing> {
-    let answer = consul.http.call(service(consul, name).with("consistent", "")).await?;
+    let answer = consul.http.call(of_leader(service(consul, name))).await?;
     believable(consul, &answer)?;
     let mut known = Known::default();
     let changes = changes(consul, name, &mut known, &answer)?;
