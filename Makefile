@@ -194,6 +194,7 @@ soak: $(SOAK) ## Random faults for SECONDS=30, those of SEED=... if it is given,
 test-soak: $(SOAK)
 	@$(BIN)/python -m pytest --quiet tests/soak/tests
 	@$(BIN)/python tests/soak --seconds 30
+	@$(BIN)/python tests/soak --registry consul --seconds 30
 
 .PHONY: lint
 lint: setup | go-tools ## Formatters and linters, as errors
