@@ -174,7 +174,7 @@ impl Drop for GivesUp {
 ///
 /// It renews, comes back after every loss and keeps its instance registered until it is closed. Dropping the handle
 /// does not end it; [`RegistrationHandle::close`] and closing the client do. When the last handle and the client are
-/// dropped without that, renewal stops and the registry removes the instance after its TTL.
+/// dropped without that, renewal stops and the instance leaves the registry as after a crash.
 #[derive(Clone)]
 pub struct RegistrationHandle(fork::Owned<Arc<Running>>);
 

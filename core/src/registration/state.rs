@@ -356,7 +356,7 @@ impl Shared {
     pub(super) fn abandon(&self) {
         let Instance { service, id, .. } = self.instance();
         let why = format!(
-            "the client of {service}/{id} was dropped without close; the registry removes it after its TTL"
+            "the client of {service}/{id} was dropped without close; lists have it until its TTL is over or its check fails"
         );
         self.enter(State::Closed, Some(Error::new(Code::Closed, why)));
     }
@@ -367,7 +367,7 @@ impl Shared {
         let error = Error::new(
             Code::Timeout,
             format!(
-                "could not withdraw {service}/{id} within {limit:?}; the registry removes it after its TTL"
+                "could not withdraw {service}/{id} within {limit:?}; lists have it until its TTL is over or its check fails"
             ),
         );
         let error = match self.last_error() {
