@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from servers import Consul, Refused, Unreachable
@@ -69,6 +70,8 @@ MENU = Menu(
         "guests": SERVICES,
         # Those whose default id would be held by another tool step aside, to an id that nobody foresees.
         "usurp": tuple(slot.name for slot in SLOTS if slot.chosen),
+        # Of a process that is killed before it saw that its check is gone, nobody would ever say that it is not well.
+        "uncheck": tuple(slot.name for part in PARTS if not part.mortal for slot in part.slots),
     },
 )
 ID_OF = {slot.name: slot.id for slot in SLOTS}
@@ -115,6 +118,10 @@ class ConsulGround(Ground):
         for node in self._consul.catalog.nodes():
             if node.startswith(GUESTS):
                 self._remove_node(node)
+        # An agent that was away could not be asked to give back what was usurped, whose owner may have left meanwhile.
+        for agent in self._consul.clients:
+            for name in agent.local.services():
+                _insist(partial(self._give_back, agent, name))
 
     def differences(self, crew: Crew) -> list[str]:
         read = [
