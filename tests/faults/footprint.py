@@ -31,8 +31,10 @@ class Footprint:
     def now(cls, apart_from: Iterable[str] = ()) -> Footprint:
         """`apart_from` some endpoints (host:port of IPv4)."""
         resident = int((PROCESS / "statm").read_text().split()[1]) * resource.getpagesize()
-        held = len(descriptors()) - connections(apart_from).total()
-        return cls(_count("task"), held, _allocated(), resident)
+        held = descriptors()
+        # Of the same descriptors: connections are opened while one counts.
+        count = len(held) - connections(apart_from, among=held).total()
+        return cls(_count("task"), count, _allocated(), resident)
 
     def growth_since(self, before: Footprint, memory: int | None) -> list[str]:
         """What is more than before, in words; memory too if it is said by how many bytes more may be allocated."""

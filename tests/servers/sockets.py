@@ -9,12 +9,13 @@ from pathlib import Path
 ESTABLISHED = "01"
 
 
-def connections(endpoints: Iterable[str], process: int | str = "self") -> Counter[str]:
-    """The open ones to each of some endpoints (host:port of IPv4)."""
+def connections(
+    endpoints: Iterable[str], process: int | str = "self", among: Iterable[str] | None = None
+) -> Counter[str]:
+    """The open ones to each of some endpoints (host:port of IPv4), all or those `among` some descriptors."""
     folder = Path("/proc") / str(process)
-    ours = {
-        what.removeprefix("socket:[").removesuffix("]") for what in descriptors(process) if "socket:[" in what
-    }
+    looked_at = descriptors(process) if among is None else among
+    ours = {what.removeprefix("socket:[").removesuffix("]") for what in looked_at if "socket:[" in what}
     wanted = set(endpoints)
     found: Counter[str] = Counter()
     for line in (folder / "net" / "tcp").read_text().splitlines()[1:]:
