@@ -39,6 +39,7 @@
 mod backoff;
 mod balance;
 pub mod blocking;
+mod breaker;
 mod builder;
 mod cache;
 mod callbacks;

@@ -6,6 +6,7 @@ mod options;
 mod remote;
 mod url;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -26,6 +27,8 @@ pub(crate) use url::{Scheme, Url};
 pub const MIN_TTL: Duration = Duration::from_secs(1);
 /// Longest time to live of a registration.
 pub const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Most registries that stand in for one.
+const MAX_FALLBACKS: usize = 8;
 /// Longest wait or drain that is taken; more is a mistake of units.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -38,6 +41,11 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     pub(crate) empty_hold: Duration,
     pub(crate) cache_size: usize,
+    /// Where lists are saved, and until when they are good.
+    pub(crate) cache_dir: Option<PathBuf>,
+    pub(crate) cache_max_age: Duration,
+    /// Registries to read while this one can't be.
+    pub(crate) fallbacks: Vec<Config>,
     /// `$CALLSHEET_ADDRESS`: what to advertise where a registration names no address.
     pub(crate) address: Option<String>,
     /// Servers and credentials, of a registry that has some.
@@ -61,6 +69,14 @@ impl Config {
         arguments: Options,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self> {
+        Self::parse(url, arguments, &environment)
+    }
+
+    fn parse(
+        url: Option<&str>,
+        arguments: Options,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let from_environment = set("CALLSHEET_URL");
         let text = url.or(from_environment.as_deref()).unwrap_or("local:");
@@ -75,17 +91,16 @@ impl Config {
                 let environment = consul::environment(secure, &options, &set)?;
                 options = options.over(environment);
             }
-            Scheme::Local | Scheme::Memory => {}
+            Scheme::Local | Scheme::Memory | Scheme::Static => {}
         }
         let address = set("CALLSHEET_ADDRESS");
         if let Some(address) = &address {
             check_address(address)
                 .map_err(|error| Error::config(format!("$CALLSHEET_ADDRESS: {}", error.message())))?;
         }
-        options.check_built()?;
         let remote = match url.scheme {
             Scheme::Etcd { secure } => Some(Remote::new(secure, url.endpoints.clone(), &options)?),
-            Scheme::Consul { .. } | Scheme::Local | Scheme::Memory => None,
+            _ => None,
         };
         let agent = match (&url.scheme, &url.place) {
             (Scheme::Consul { secure }, Some(place)) => {
@@ -101,9 +116,24 @@ impl Config {
             drain: options.duration("drain", Duration::ZERO)?,
             empty_hold: options.duration("empty_hold", Duration::from_secs(600))?,
             cache_size: options.count("cache_size", 1000)?,
+            cache_dir: options.text("cache_dir").map(PathBuf::from),
+            cache_max_age: options.duration("cache_max_age", Duration::from_secs(24 * 3600))?,
+            fallbacks: options
+                .list("fallback")
+                .iter()
+                .map(|url| fallback(url, &options, environment))
+                .collect::<Result<_>>()?,
             address,
             url,
         };
+        if config.fallbacks.len() > MAX_FALLBACKS {
+            return Err(Error::config(format!("more than {MAX_FALLBACKS} fallbacks are a mistake")));
+        }
+        if config.cache_dir.as_ref().is_some_and(|folder| !folder.is_absolute()) {
+            return Err(Error::config(
+                "cache_dir must be an absolute path: what is saved must be found by the next start, wherever that is",
+            ));
+        }
         let wrong = |error: Error| Error::config(error.message());
         check_ttl(config.ttl).map_err(wrong)?;
         if config.timeout.is_zero() {
@@ -112,9 +142,12 @@ impl Config {
         if config.cache_size == 0 {
             return Err(Error::config("cache_size must be above 0: it counts watched services"));
         }
-        for (name, wait) in
-            [("timeout", config.timeout), ("drain", config.drain), ("empty_hold", config.empty_hold)]
-        {
+        for (name, wait) in [
+            ("timeout", config.timeout),
+            ("drain", config.drain),
+            ("empty_hold", config.empty_hold),
+            ("cache_max_age", config.cache_max_age),
+        ] {
             check_wait(name, wait).map_err(wrong)?;
         }
         Ok(config)
@@ -124,10 +157,37 @@ impl Config {
         &self.url.scheme
     }
 
+    /// What tells apart two registries in which lists of one name may differ.
+    pub(crate) fn identity(&self) -> String {
+        let Remote { endpoints, prefix, .. } = match &self.remote {
+            None => {
+                let datacenter = self.agent.as_ref().and_then(|agent| agent.datacenter.as_deref());
+                return format!("{}#{}", self.source(), datacenter.unwrap_or_default());
+            }
+            Some(remote) => remote,
+        };
+        let mut endpoints: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
+        endpoints.sort_unstable();
+        format!("etcd://{}#{prefix}", endpoints.join(","))
+    }
+
     /// The URL without secrets and options.
     pub(crate) fn source(&self) -> &str {
         &self.url.source
     }
+}
+
+/// A fallback: a URL with options of its own. Those of the registry that it stands in for are not meant for it, secrets above
+/// all, whether they came as arguments or from the environment; but it need not answer later.
+fn fallback(url: &str, of: &Options, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config> {
+    let wrong = |error: Error| Error::config(format!("fallback: {}", error.message()));
+    let its_own = |name: &str| environment(name).filter(|_| !name.starts_with("CALLSHEET_"));
+    let mut config = Config::parse(Some(url), Options::new(), &its_own).map_err(wrong)?;
+    if !config.fallbacks.is_empty() || config.cache_dir.is_some() {
+        return Err(Error::config("fallback: a fallback has neither fallback nor cache_dir of its own"));
+    }
+    config.timeout = config.timeout.min(of.duration("timeout", config.timeout)?);
+    Ok(config)
 }
 
 /// A time to live within its limits, or `invalid_argument`.
@@ -240,7 +300,35 @@ mod tests {
     #[test]
     fn registries_of_later_versions_say_so() {
         assert!(refused("dns://h").contains("lacks dns"));
-        assert!(refused("memory:?cache_dir=/x").contains("lacks cache_dir"));
+    }
+
+    #[test]
+    fn fallbacks_are_urls_of_their_own() {
+        let environment =
+            [("CALLSHEET_TOKEN", "hunter2"), ("CALLSHEET_TIMEOUT", "2s"), ("CALLSHEET_CACHE_DIR", "/tmp/x")];
+        let list = "static:///a.toml,etcd://h:1,i:2/p,memory:x?ttl=3s, local:";
+        let options = Options::new().with("fallback", list).unwrap();
+        let config = config(Some("etcd://h"), options, &environment).unwrap();
+        let sources: Vec<_> = config.fallbacks.iter().map(|one| one.source()).collect();
+        assert_eq!(sources, ["static:///a.toml", "etcd://h:1,i:2/p", "memory:x", "local:"]);
+        assert!(
+            config
+                .fallbacks
+                .iter()
+                .all(|one| one.timeout == Duration::from_secs(2) && one.cache_dir.is_none())
+        );
+        assert!(refused("memory:?fallback=nothing").contains("fallback: \"nothing\" is not a registry URL"));
+        assert!(refused("memory:?fallback=memory:b%3Ffallback%3Dmemory:c").contains("neither fallback nor"));
+        assert!(refused("memory:?cache_dir=x").contains("absolute"));
+        assert!(!refused("memory:?fallback=etcd://u:hunter2@/%25ff").contains("hunter2"));
+    }
+
+    #[test]
+    fn lists_are_saved_apart_where_they_may_differ() {
+        let identity = |url: &str| config(Some(url), Options::new(), &[]).unwrap().identity();
+        assert_eq!(identity("etcd://u:p@a:1,b:2/p"), identity("etcd://b:2,a:1/p/"));
+        assert_ne!(identity("etcd://a:1/p"), identity("etcd://a:1/q"));
+        assert_ne!(identity("consul://a:1?datacenter=x"), identity("consul://a:1?datacenter=y"));
     }
 
     #[test]

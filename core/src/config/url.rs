@@ -25,6 +25,8 @@ pub(crate) enum Scheme {
     Consul {
         secure: bool,
     },
+    /// A file.
+    Static,
 }
 
 /// A registry's URL, taken apart.
@@ -35,7 +37,7 @@ pub(crate) struct Url {
     pub(crate) source: String,
     /// `memory:name`; empty for a registry that is private to the client.
     pub(crate) name: String,
-    /// `local:///path`.
+    /// `local:///path`, `static:///path`.
     pub(crate) path: Option<PathBuf>,
     /// The servers of a registry that has some.
     pub(super) endpoints: Vec<Endpoint>,
@@ -95,6 +97,10 @@ impl Url {
                 url.scheme = Scheme::Local;
                 url.path = local_path(rest, &url.source)?;
             }
+            "static" => {
+                url.scheme = Scheme::Static;
+                url.path = Some(static_path(rest, &url.source)?);
+            }
             "etcd" | "etcds" => {
                 let secure = *scheme == "etcds";
                 url.scheme = Scheme::Etcd { secure };
@@ -131,12 +137,48 @@ fn local_path(rest: &str, source: &str) -> Result<Option<PathBuf>> {
     Ok(Some(PathBuf::from(path)))
 }
 
+/// `static:///a/b.toml`, from the root.
+fn static_path(rest: &str, source: &str) -> Result<PathBuf> {
+    let path = decoded(rest.strip_prefix("//").unwrap_or(rest), source)?;
+    let known = path
+        .rsplit_once('.')
+        .is_some_and(|(_, end)| end.eq_ignore_ascii_case("toml") || end.eq_ignore_ascii_case("json"));
+    if !path.starts_with('/') || !known || path.contains('\0') {
+        return Err(Error::config(format!(
+            "{source:?} is not a static: URL: write static:///absolute/path/services.toml, or .json"
+        )));
+    }
+    Ok(PathBuf::from(path))
+}
+
 /// What to say of a registry that this version does not have yet.
 fn unbuilt(scheme: &str, source: &str) -> Error {
     Error::config(format!(
         "this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
          it has local:, memory:, etcd: and consul:"
     ))
+}
+
+/// Several URLs with commas between them. What follows a comma is a URL if it begins as one: a URL may have commas itself.
+pub(super) fn several(text: &str) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        let scheme =
+            part.trim_start().split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        let begins = scheme.is_some_and(|(scheme, rest)| {
+            let bare =
+                matches!(&*scheme, "local" | "memory") && !rest.starts_with(|c: char| c.is_ascii_digit());
+            SCHEMES.contains(&&*scheme) && (rest.starts_with("//") || bare)
+        });
+        match urls.last_mut() {
+            Some(last) if !begins => {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => urls.push(part.to_owned()),
+        }
+    }
+    urls.iter().map(|url| url.trim().to_owned()).collect()
 }
 
 fn options(query: &str) -> Result<Options> {

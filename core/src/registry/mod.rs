@@ -16,6 +16,7 @@ pub(crate) mod local;
 pub(crate) mod memory;
 #[cfg(any(feature = "consul", feature = "etcd"))]
 mod route;
+mod static_file;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -200,6 +201,7 @@ pub(crate) trait Registry: Send + Sync + 'static {
 pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
     match config.scheme() {
         Scheme::Memory => Ok(memory::open(config, counters)),
+        Scheme::Static => static_file::open(config),
         #[cfg(feature = "etcd")]
         Scheme::Etcd { .. } => etcd::open(config, counters),
         #[cfg(not(feature = "etcd"))]

@@ -5,6 +5,7 @@ mod actor;
 mod first;
 mod names;
 mod service;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod view;
