@@ -49,6 +49,11 @@ impl Breaker {
         self.lock().open.is_some()
     }
 
+    /// When somebody tried last, while it is open; else now.
+    pub(crate) fn tried(&self) -> Instant {
+        self.lock().open.as_ref().map_or_else(Instant::now, |open| open.tried)
+    }
+
     /// What `request` answers, or at once what others were answered while this is open. `most`: how long the caller waits
     /// between two tries at most.
     pub(crate) async fn call<T>(

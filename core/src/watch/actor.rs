@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::HELD;
 use super::service::{Shared, Start};
 use super::standby::{Given, Standby, Word};
+use super::{ASKED_FOR, HELD};
 use crate::backoff::{Backoff, MAX_RETRY};
 use crate::cache::{Saved, Saver};
 use crate::error::{Code, Error, Result};
@@ -49,6 +49,8 @@ pub(super) struct Actor {
     /// Why the registry was not read yet.
     failed: Option<Error>,
     saved: Instant,
+    /// A lookup waits for the next try.
+    asked_for: bool,
 }
 
 /// Who gave what is shown.
@@ -93,6 +95,7 @@ impl Actor {
             in_vain: false,
             failed: None,
             saved: Instant::now(),
+            asked_for: false,
         }
     }
 
@@ -138,15 +141,17 @@ impl Actor {
 
     async fn pause(&mut self) {
         let breaker = self.start.breaker.clone();
-        let until = Instant::now() + breaker.pause(self.backoff.next(), MAX_RETRY);
+        let mut until = Instant::now() + breaker.pause(self.backoff.next(), MAX_RETRY);
         loop {
             tokio::select! {
                 _ = sleep_until(until) => return,
-                _ = self.shared.first.poked() => return,
+                _ = self.shared.first.poked() => {
+                    self.asked_for = true;
+                    return;
+                }
                 _ = breaker.recovered() => {
                     // All are woken at once, and need not ask at once.
-                    sleep(self.backoff.jitter(SPREAD)).await;
-                    return;
+                    until = until.min(Instant::now() + self.backoff.jitter(SPREAD));
                 }
                 word = word(&mut self.standby) => self.take(word),
             }
@@ -161,7 +166,8 @@ impl Actor {
         let (name, believed) = (self.shared.name.clone(), self.believed);
         let load = self.deadline("load", async move { registry.load(&name, believed).await });
         let breaker = self.start.breaker.clone();
-        let load = breaker.call(MAX_RETRY, load);
+        let most = if std::mem::take(&mut self.asked_for) { ASKED_FOR } else { MAX_RETRY };
+        let load = breaker.call(most, load);
         tokio::pin!(load);
         if let Some(error) = broken {
             tokio::select! {
@@ -193,7 +199,7 @@ impl Actor {
         if let Some(error) = &self.failed
             && (self.standby.is_none() || self.in_vain)
         {
-            self.shared.first.failed(error);
+            self.shared.first.failed(error, self.start.breaker.tried());
         }
     }
 
@@ -228,7 +234,7 @@ impl Actor {
             Word::Nothing => {
                 self.in_vain = true;
                 if let Some(error) = &self.failed {
-                    self.shared.first.failed(error);
+                    self.shared.first.failed(error, self.start.breaker.tried());
                 }
             }
             Word::List(Given { source, instances }) => {

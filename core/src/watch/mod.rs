@@ -26,6 +26,8 @@ pub use names::NamesWatch;
 pub(crate) use service::{Service, ServiceUser, Start};
 pub(crate) use view::{Inbox, Subscriber, View};
 
+/// The longest pause between two tries that a lookup waits for.
+const ASKED_FOR: Duration = Duration::from_secs(1);
 /// A follow that held this long was a good one.
 const HELD: Duration = Duration::from_secs(1);
 

@@ -11,9 +11,9 @@ use futures_core::Stream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use super::HELD;
 use super::first::FirstLoad;
 use super::service::Start;
+use super::{ASKED_FOR, HELD};
 use crate::backoff::{Backoff, MAX_RETRY};
 use crate::error::{Error, Result};
 use crate::fork;
@@ -172,8 +172,10 @@ impl Drop for NamesFollower {
 
 async fn run(shared: Arc<Shared>, start: Start) {
     let mut backoff = Backoff::new(MAX_RETRY);
+    let mut most = MAX_RETRY;
     loop {
-        let opened = start.breaker.call(MAX_RETRY, open(&start.registry, start.timeout)).await;
+        let opened = start.breaker.call(most, open(&start.registry, start.timeout)).await;
+        most = MAX_RETRY;
         match opened {
             Ok((mut follow, names)) => {
                 shared.publish(names);
@@ -192,12 +194,12 @@ async fn run(shared: Arc<Shared>, start: Start) {
                 {
                     shared.publish(names);
                 }
-                shared.first.failed(&error);
+                shared.first.failed(&error, start.breaker.tried());
             }
         }
         tokio::select! {
             _ = sleep(start.breaker.pause(backoff.next(), MAX_RETRY)) => {}
-            _ = shared.first.poked() => {}
+            _ = shared.first.poked() => most = ASKED_FOR,
             _ = start.breaker.recovered() => {}
         }
     }
