@@ -48,8 +48,6 @@ mod certificate;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
-// memory: keeps instances as they are.
-#[cfg(any(feature = "etcd", feature = "local", test))]
 mod codec;
 mod config;
 #[cfg(unix)]

@@ -18,9 +18,11 @@ pub(crate) use consul::{Consistency, Place, Token};
 #[cfg(any(feature = "etcd", feature = "consul"))]
 pub(crate) use options::Secret;
 pub use options::{OptionValue, Options};
+#[cfg(any(feature = "etcd", feature = "consul", feature = "dns"))]
+pub(crate) use remote::Endpoint;
 pub(crate) use remote::Remote;
 #[cfg(any(feature = "etcd", feature = "consul"))]
-pub(crate) use remote::{Endpoint, Tls};
+pub(crate) use remote::Tls;
 pub(crate) use url::{Scheme, Url};
 
 /// Shortest time to live of a registration.
@@ -46,19 +48,17 @@ pub(crate) struct Config {
     pub(crate) cache_max_age: Duration,
     /// Registries to read while this one can't be.
     pub(crate) fallbacks: Vec<Config>,
+    /// Where instances listen that DNS has addresses of only.
+    #[cfg_attr(
+        not(any(test, feature = "dns")),
+        expect(dead_code, reason = "no registry of this build is DNS")
+    )]
+    pub(crate) port: Option<u16>,
     /// `$CALLSHEET_ADDRESS`: what to advertise where a registration names no address.
     pub(crate) address: Option<String>,
     /// Servers and credentials, of a registry that has some.
-    #[cfg_attr(
-        not(any(test, feature = "etcd")),
-        expect(dead_code, reason = "no registry of this build has endpoints")
-    )]
     pub(crate) remote: Option<Remote>,
     /// The agent and how it is asked, of Consul.
-    #[cfg_attr(
-        not(any(test, feature = "consul")),
-        expect(dead_code, reason = "no registry of this build has an agent")
-    )]
     pub(crate) agent: Option<Agent>,
 }
 
@@ -91,7 +91,7 @@ impl Config {
                 let environment = consul::environment(secure, &options, &set)?;
                 options = options.over(environment);
             }
-            Scheme::Local | Scheme::Memory | Scheme::Static => {}
+            Scheme::Local | Scheme::Memory | Scheme::Static | Scheme::Dns => {}
         }
         let address = set("CALLSHEET_ADDRESS");
         if let Some(address) = &address {
@@ -123,6 +123,7 @@ impl Config {
                 .iter()
                 .map(|url| fallback(url, &options, environment))
                 .collect::<Result<_>>()?,
+            port: port(&url.scheme, &options)?,
             address,
             url,
         };
@@ -174,6 +175,19 @@ impl Config {
     /// The URL without secrets and options.
     pub(crate) fn source(&self) -> &str {
         &self.url.source
+    }
+}
+
+fn port(scheme: &Scheme, options: &Options) -> Result<Option<u16>> {
+    match options.count("port", 0)? {
+        _ if !options.is_set("port") => Ok(None),
+        _ if *scheme != Scheme::Dns => {
+            Err(Error::config("port is an option of dns: only; write it after the host"))
+        }
+        port => match u16::try_from(port) {
+            Ok(port) if port > 0 => Ok(Some(port)),
+            _ => Err(Error::config(format!("port {port} is not allowed: use 1 to 65535"))),
+        },
     }
 }
 
@@ -298,8 +312,28 @@ mod tests {
     }
 
     #[test]
-    fn registries_of_later_versions_say_so() {
-        assert!(refused("dns://h").contains("lacks dns"));
+    fn dns_urls_name_resolvers_and_a_suffix() {
+        let parsed = |url: &str| {
+            let config = config(Some(url), Options::new(), &[]).unwrap();
+            let resolvers: Vec<_> = config.url.endpoints.iter().map(ToString::to_string).collect();
+            (resolvers.join(","), config.url.name, config.port)
+        };
+        assert_eq!(
+            parsed("dns://10.0.0.2/Service.Consul."),
+            ("10.0.0.2:53".into(), "service.consul".into(), None)
+        );
+        assert_eq!(parsed("dns://a:1,[::1]:2/x?port=80"), ("a:1,[::1]:2".into(), "x".into(), Some(80)));
+        assert_eq!(parsed("dns:///x"), (String::new(), "x".into(), None));
+        for url in [
+            "dns://h/a..b",
+            "dns://h/a b",
+            "dns://h:0/a",
+            "dns://h/a?port=0",
+            "dns://h/a?port=70000",
+            "memory:?port=1",
+        ] {
+            refused(url);
+        }
     }
 
     #[test]

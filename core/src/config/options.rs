@@ -37,7 +37,7 @@ enum Kind {
 }
 
 /// Every option.
-const KNOWN: [(&str, Kind); 20] = [
+const KNOWN: [(&str, Kind); 21] = [
     ("ca", Kind::Text),
     ("cache_dir", Kind::Text),
     ("cache_max_age", Kind::Duration),
@@ -51,6 +51,7 @@ const KNOWN: [(&str, Kind); 20] = [
     ("key", Kind::Text),
     ("near", Kind::Text),
     ("password", Kind::Secret),
+    ("port", Kind::Count),
     ("prefix", Kind::Text),
     ("server_name", Kind::Text),
     ("timeout", Kind::Duration),

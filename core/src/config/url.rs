@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::consul::{Place, consul_url};
 use super::options::{OptionValue, Options, is_option, nearest};
-use super::remote::{Endpoint, etcd_url};
+use super::remote::{Endpoint, dns_url, etcd_url};
 use crate::error::{Error, Result};
 use crate::instance::check_service;
 
@@ -27,6 +27,7 @@ pub(crate) enum Scheme {
     },
     /// A file.
     Static,
+    Dns,
 }
 
 /// A registry's URL, taken apart.
@@ -35,12 +36,12 @@ pub(crate) struct Url {
     pub(crate) scheme: Scheme,
     /// The URL as it may be shown: no user, no password, no options.
     pub(crate) source: String,
-    /// `memory:name`; empty for a registry that is private to the client.
+    /// `memory:name`, empty for a registry that is private to the client; of DNS what names end in.
     pub(crate) name: String,
     /// `local:///path`, `static:///path`.
     pub(crate) path: Option<PathBuf>,
     /// The servers of a registry that has some.
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<Endpoint>,
     /// The agent of a registry that has one.
     pub(super) place: Option<Place>,
 }
@@ -117,7 +118,10 @@ impl Url {
                 url.place = Some(found.place);
                 told = found.options;
             }
-            name => return Err(unbuilt(name, &url.source)),
+            _ => {
+                url.scheme = Scheme::Dns;
+                (url.endpoints, url.name) = dns_url(rest, &url.source)?;
+            }
         }
         Ok((url, told.and(options(query)?)?))
     }
@@ -149,14 +153,6 @@ fn static_path(rest: &str, source: &str) -> Result<PathBuf> {
         )));
     }
     Ok(PathBuf::from(path))
-}
-
-/// What to say of a registry that this version does not have yet.
-fn unbuilt(scheme: &str, source: &str) -> Error {
-    Error::config(format!(
-        "this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
-         it has local:, memory:, etcd: and consul:"
-    ))
 }
 
 /// Several URLs with commas between them. What follows a comma is a URL if it begins as one: a URL may have commas itself.

@@ -289,7 +289,10 @@ impl Actor {
                 }
                 Ok(Update::List(listing)) => self.accept(listing),
                 Ok(Update::Alive) => {
-                    self.confirmed = Instant::now();
+                    // A list that is kept against an empty answer is not what the registry vouches for.
+                    if self.held_until.is_none() {
+                        self.confirmed = Instant::now();
+                    }
                     let due = |saver: &Arc<Saver>| self.saved.elapsed() >= saver.again();
                     if self.live && self.start.saver.as_ref().is_some_and(due) {
                         self.save();
