@@ -48,7 +48,10 @@ def test_addresses_with_the_port_of_the_url(either: Consul) -> None:
     either.agent.local.register("billing", 0, id="b", address="2001:db8::1")
     until(lambda: either.catalog.ids("billing") == ["a", "b"])
     with callsheet.connect(url(either, "?port=9000")) as client:
-        assert [one.url for one in client.lookup("billing")] == ["http://10.0.0.1:9000", "http://[2001:db8::1]:9000"]
+        assert [one.url for one in client.lookup("billing")] == [
+            "http://10.0.0.1:9000",
+            "http://[2001:db8::1]:9000",
+        ]
     unknown = pytest.raises(callsheet.Unavailable, match="no SRV records, so its port is not known")
     with callsheet.connect(url(either)) as client, unknown:
         client.lookup("billing")
