@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::service::{Shared, Start};
 use super::standby::{Given, Standby, Word};
-use super::{ASKED_FOR, HELD};
+use super::{ASKED_FOR, HELD, bounded};
 use crate::backoff::{Backoff, MAX_RETRY};
 use crate::cache::{Saved, Saver};
 use crate::error::{Code, Error, Result};
@@ -104,6 +104,7 @@ impl Actor {
         let mut broken = None;
         loop {
             let loaded = self.load(broken.take()).await;
+            let loaded = loaded.and_then(|listing| self.bounded(listing.records.len()).map(|()| listing));
             match loaded {
                 Ok(listing) => {
                     let position = listing.position;
@@ -281,13 +282,19 @@ impl Actor {
             match update {
                 Ok(Update::Changes { changes, position }) => {
                     changes.into_iter().for_each(|change| self.apply(change));
+                    if let Err(error) = self.bounded(self.truth.len()) {
+                        return End::Broken(error);
+                    }
                     // A delete was seen, so an empty list here is proven, unless it only follows an unproven one.
                     if self.held_until.is_none() || !self.truth.is_empty() {
                         self.believed = Some(position);
                         self.believe();
                     }
                 }
-                Ok(Update::List(listing)) => self.accept(listing),
+                Ok(Update::List(listing)) => match self.bounded(listing.records.len()) {
+                    Ok(()) => self.accept(listing),
+                    Err(error) => return End::Broken(error),
+                },
                 Ok(Update::Alive) => {
                     // A list that is kept against an empty answer is not what the registry vouches for.
                     if self.held_until.is_none() {
@@ -302,6 +309,10 @@ impl Actor {
                 Err(error) => return End::Broken(error),
             }
         }
+    }
+
+    fn bounded(&self, count: usize) -> Result<()> {
+        bounded(&self.shared.name, &self.shared.source, count)
     }
 
     /// Takes a whole list as the truth, and shows it unless it is an empty one that nothing proves.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::bounded;
 use crate::backoff::{Backoff, MAX_RETRY};
 use crate::error::Result;
 use crate::instance::Instance;
@@ -86,13 +87,14 @@ impl Asker {
     async fn follow(&self, registry: &Arc<dyn Registry>) -> Result<bool> {
         let late = || format!("{} did not answer within {:?}", registry.source(), self.timeout);
         let listing = within(self.timeout, registry.load(&self.service, None), late).await?;
+        bounded(&self.service, registry.source(), listing.records.len())?;
         let position = listing.position;
         let mut known = Known::default();
         known.replace(listing);
         let source: Arc<str> = registry.source().into();
         let mut follow = None;
         let mut found = false;
-        while !known.0.is_empty() {
+        while !known.0.is_empty() && bounded(&self.service, registry.source(), known.0.len()).is_ok() {
             found = true;
             let given = Given { source: source.clone(), instances: known.0.values().cloned().collect() };
             self.words.send_replace(Word::List(given));
