@@ -86,6 +86,7 @@ impl Breaker {
             state.failures = 0;
             if state.open.take().is_some() {
                 drop(state);
+                tracing::debug!("the circuit breaker closed");
                 self.recovered.notify_waiters();
             }
             return;
@@ -96,6 +97,7 @@ impl Breaker {
         } else if state.failures >= FAILURES {
             state.open = Some(Open { error: error.clone(), tried: Instant::now() });
             self.counters.breaker_opened.one();
+            tracing::debug!(%error, "the circuit breaker opened");
         }
     }
 

@@ -215,6 +215,12 @@ impl Actor {
         self.origin = Origin::Disk;
         self.shown = Some(instances);
         self.start.counters.disk_loads.one();
+        tracing::warn!(
+            service = &*self.shared.name,
+            registry = &*self.shared.source,
+            ?age,
+            "the registry can't be read yet; a saved list is used until it can"
+        );
         let error = self.failed.clone();
         self.show(error);
     }
@@ -241,6 +247,14 @@ impl Actor {
             Word::List(Given { source, instances }) => {
                 self.in_vain = false;
                 self.confirmed = Instant::now();
+                if !matches!(&self.origin, Origin::Fallback(before) if *before == source) {
+                    tracing::warn!(
+                        service = &*self.shared.name,
+                        registry = &*self.shared.source,
+                        fallback = &*source,
+                        "the registry can't be read yet; a fallback is used until it can"
+                    );
+                }
                 self.origin = Origin::Fallback(source);
                 self.shown = Some(instances);
                 self.start.counters.fallback_loads.one();
