@@ -491,7 +491,7 @@ export interface Picker {
   ): Promise<T>
 }
 
-/** What a client has done and holds. Counts only grow; the first six are as of the call. */
+/** What a client has done and holds. Counts only grow; the first ten are as of the call. */
 export interface Stats {
   /** The registry's URL, without secrets. */
   readonly registry: string
@@ -503,8 +503,16 @@ export interface Stats {
   readonly watchedServices: number
   /** Of these, how many are live. */
   readonly liveServices: number
+  /** Of these, how many show the registry's last list, as it is away or refuses. */
+  readonly staleServices: number
+  /** Of these, how many show a list that was saved on disk. */
+  readonly diskServices: number
+  /** Of these, how many show what a fallback registry says. */
+  readonly fallbackServices: number
   /** Watches, pickers and callbacks that are open. */
   readonly subscribers: number
+  /** 1 while the circuit breaker is open: all requests but one in a while fail at once. */
+  readonly breakerOpen: number
   /** Times that a registration was written to the registry. */
   readonly publishes: number
   /** Tries of that which failed. */
@@ -527,6 +535,14 @@ export interface Stats {
   readonly emptyHeld: number
   /** Values under a service's name that are no instance. */
   readonly undecodable: number
+  /** Times that a saved list was shown, as the registry could not be read. */
+  readonly diskLoads: number
+  /** Times that a fallback registry's list was shown, as the registry could not be read. */
+  readonly fallbackLoads: number
+  /** Times that the circuit breaker opened, after failures in a row. */
+  readonly breakerOpened: number
+  /** Requests that were not made, as the circuit breaker was open. */
+  readonly heldBack: number
   /** Watched services dropped because nobody used them. */
   readonly idleDropped: number
   /** Callbacks that threw. */

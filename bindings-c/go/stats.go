@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// Stats is what a client has done and holds. The first five counts are as of the call; the others only grow.
+// Stats is what a client has done and holds. The first nine counts are as of the call; the others only grow.
 type Stats struct {
 	// Registry is the registry's URL, without secrets.
 	Registry string
@@ -22,8 +22,16 @@ type Stats struct {
 	WatchedServices uint64
 	// LiveServices is how many of these are live.
 	LiveServices uint64
+	// StaleServices is how many show the registry's last list, as it is away or refuses.
+	StaleServices uint64
+	// DiskServices is how many show a list that was saved on disk.
+	DiskServices uint64
+	// FallbackServices is how many show what a fallback registry says.
+	FallbackServices uint64
 	// Subscribers are the watches, channels and pickers that are open.
 	Subscribers uint64
+	// BreakerOpen is 1 while the circuit breaker is open: all requests but one in a while fail at once.
+	BreakerOpen uint64
 	// Publishes counts how often a registration was written to the registry.
 	Publishes uint64
 	// PublishFailures counts tries of that which failed.
@@ -46,6 +54,14 @@ type Stats struct {
 	EmptyHeld uint64
 	// Undecodable counts values under a service's name that are no instance.
 	Undecodable uint64
+	// DiskLoads counts how often a saved list was shown, as the registry could not be read.
+	DiskLoads uint64
+	// FallbackLoads counts how often a fallback registry's list was shown, as the registry could not be read.
+	FallbackLoads uint64
+	// BreakerOpened counts how often the circuit breaker opened, after failures in a row.
+	BreakerOpened uint64
+	// HeldBack counts requests that were not made, as the circuit breaker was open.
+	HeldBack uint64
 	// IdleDropped counts watched services dropped because nobody used them.
 	IdleDropped uint64
 	// CallbackFailures is 0: Go is not called back.
@@ -72,7 +88,11 @@ func (c *conn) stats() (Stats, bool) {
 		Registered:       uint64(read.registered),
 		WatchedServices:  uint64(read.watched_services),
 		LiveServices:     uint64(read.live_services),
+		StaleServices:    uint64(read.stale_services),
+		DiskServices:     uint64(read.disk_services),
+		FallbackServices: uint64(read.fallback_services),
 		Subscribers:      uint64(read.subscribers),
+		BreakerOpen:      uint64(read.breaker_open),
 		Publishes:        uint64(read.publishes),
 		PublishFailures:  uint64(read.publish_failures),
 		Losses:           uint64(read.losses),
@@ -84,6 +104,10 @@ func (c *conn) stats() (Stats, bool) {
 		Skipped:          uint64(read.skipped),
 		EmptyHeld:        uint64(read.empty_held),
 		Undecodable:      uint64(read.undecodable),
+		DiskLoads:        uint64(read.disk_loads),
+		FallbackLoads:    uint64(read.fallback_loads),
+		BreakerOpened:    uint64(read.breaker_opened),
+		HeldBack:         uint64(read.held_back),
 		IdleDropped:      uint64(read.idle_dropped),
 		CallbackFailures: uint64(read.callback_failures),
 		LogDropped:       uint64(read.log_dropped),

@@ -20,8 +20,16 @@ pub struct callsheet_stats_t {
     pub watched_services: u64,
     /// Of these, how many are live.
     pub live_services: u64,
+    /// Of these, how many show the registry's last list, as it is away or refuses.
+    pub stale_services: u64,
+    /// Of these, how many show a list that was saved on disk.
+    pub disk_services: u64,
+    /// Of these, how many show what a fallback registry says.
+    pub fallback_services: u64,
     /// Watches, pickers and callbacks that are open.
     pub subscribers: u64,
+    /// 1 while the circuit breaker is open: all requests but one in a while fail at once.
+    pub breaker_open: u64,
     /// Times that a registration was written to the registry.
     pub publishes: u64,
     /// Tries of that which failed.
@@ -44,6 +52,14 @@ pub struct callsheet_stats_t {
     pub empty_held: u64,
     /// Values under a service's name that are no instance.
     pub undecodable: u64,
+    /// Times that a saved list was shown, as the registry could not be read.
+    pub disk_loads: u64,
+    /// Times that a fallback registry's list was shown, as the registry could not be read.
+    pub fallback_loads: u64,
+    /// Times that the circuit breaker opened, after failures in a row.
+    pub breaker_opened: u64,
+    /// Requests that were not made, as the circuit breaker was open.
+    pub held_back: u64,
     /// Watched services dropped because nobody used them.
     pub idle_dropped: u64,
     /// Callbacks that raised; none do in C.
@@ -62,7 +78,11 @@ unsafe impl Options for callsheet_stats_t {
         registered: 0,
         watched_services: 0,
         live_services: 0,
+        stale_services: 0,
+        disk_services: 0,
+        fallback_services: 0,
         subscribers: 0,
+        breaker_open: 0,
         publishes: 0,
         publish_failures: 0,
         losses: 0,
@@ -74,6 +94,10 @@ unsafe impl Options for callsheet_stats_t {
         skipped: 0,
         empty_held: 0,
         undecodable: 0,
+        disk_loads: 0,
+        fallback_loads: 0,
+        breaker_opened: 0,
+        held_back: 0,
         idle_dropped: 0,
         callback_failures: 0,
         log_dropped: 0,
@@ -105,7 +129,11 @@ pub unsafe extern "C" fn callsheet_stats(
                 registered: stats.registered,
                 watched_services: stats.watched_services,
                 live_services: stats.live_services,
+                stale_services: stats.stale_services,
+                disk_services: stats.disk_services,
+                fallback_services: stats.fallback_services,
                 subscribers: stats.subscribers,
+                breaker_open: stats.breaker_open,
                 publishes: stats.publishes,
                 publish_failures: stats.publish_failures,
                 losses: stats.losses,
@@ -117,6 +145,10 @@ pub unsafe extern "C" fn callsheet_stats(
                 skipped: stats.skipped,
                 empty_held: stats.empty_held,
                 undecodable: stats.undecodable,
+                disk_loads: stats.disk_loads,
+                fallback_loads: stats.fallback_loads,
+                breaker_opened: stats.breaker_opened,
+                held_back: stats.held_back,
                 idle_dropped: stats.idle_dropped,
                 callback_failures: stats.callback_failures,
                 log_dropped: stats.log_dropped,

@@ -62,6 +62,25 @@ impl Builder {
         self.set("cache_size", services as f64)
     }
 
+    /// Where lists are saved for a start while the registry is down: an absolute path of a folder, made if it is not there.
+    /// Default: nowhere.
+    #[must_use]
+    pub fn cache_dir(self, folder: impl Into<String>) -> Self {
+        self.set("cache_dir", folder.into())
+    }
+
+    /// How old a saved list may be to be used. Default: 24 hours.
+    #[must_use]
+    pub fn cache_max_age(self, age: Duration) -> Self {
+        self.set("cache_max_age", age)
+    }
+
+    /// URLs of registries that are read while this one can't be and nothing was read of it before, in this order.
+    #[must_use]
+    pub fn fallback<U: Into<String>>(self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.set("fallback", urls.into_iter().map(Into::into).collect::<Vec<String>>())
+    }
+
     fn set(mut self, name: &str, value: impl Into<OptionValue>) -> Self {
         // The names above exist and their types fit, so this can't fail.
         let _ = self.options.set(name, value.into());

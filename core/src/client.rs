@@ -11,8 +11,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::balance::{Picker, Policy};
+use crate::breaker::Breaker;
 use crate::builder::Builder;
-use crate::cache::{IDLE, Services};
+use crate::cache::{Disk, IDLE, Saver, Services};
 use crate::callbacks::Callbacks;
 use crate::config::Config;
 use crate::diagnosis::Finding;
@@ -43,6 +44,9 @@ pub(crate) struct Inner {
     config: Config,
     source: String,
     registry: Arc<dyn Registry>,
+    fallbacks: Arc<[Arc<dyn Registry>]>,
+    saver: Option<Arc<Saver>>,
+    breaker: Arc<Breaker>,
     runtime: Handle,
     counters: Arc<Counters>,
     services: Services,
@@ -72,16 +76,33 @@ impl Client {
     pub(crate) fn start(config: Config, runtime: Handle) -> Result<Client> {
         let counters = Arc::new(Counters::default());
         let registry = registry::open(&config, counters.clone())?;
+        let fallbacks: Arc<[_]> = config
+            .fallbacks
+            .iter()
+            .map(|one| registry::open(one, counters.clone()))
+            .collect::<Result<_>>()?;
+        let saver = config.cache_dir.as_ref().map(|folder| {
+            let (identity, source) = (config.identity(), registry.source());
+            let disk = Disk::new(folder, &identity, source, config.cache_max_age, config.cache_size);
+            Arc::new(Saver::new(disk, &runtime))
+        });
+        let breaker = Arc::new(Breaker::new(counters.clone()));
         let start = Start {
             registry: registry.clone(),
             runtime: runtime.clone(),
             counters: counters.clone(),
             timeout: config.timeout,
             empty_hold: config.empty_hold,
+            breaker: breaker.clone(),
+            saver: saver.clone(),
+            fallbacks: fallbacks.clone(),
         };
         let inner = Arc::new(Inner {
             source: registry.source().to_owned(),
             registry,
+            fallbacks,
+            saver,
+            breaker,
             counters,
             services: Services::new(start.clone(), config.cache_size),
             names: NamesFollower::new(start),
@@ -345,7 +366,9 @@ impl Client {
         let limit = inner.config.timeout;
         spawn(&inner.runtime.clone(), async move {
             let late = || format!("{} did not answer a ping within {limit:?}", inner.source);
-            within(limit, inner.registry.ping(), late).await
+            let answer = within(limit, inner.registry.ping(), late).await;
+            inner.breaker.learn(answer.as_ref().err());
+            answer
         })
         .await
     }
@@ -372,14 +395,18 @@ impl Client {
     pub fn stats(&self) -> Result<Stats> {
         let inner = self.0.get()?;
         let registrations: Vec<_> = inner.registrations().values().map(|r| r.shared.state()).collect();
-        let (watched_services, live_services, subscribers) = inner.services.count();
+        let count = inner.services.count();
         Ok(Stats {
             registry: inner.source.clone(),
             registrations: registrations.iter().filter(|state| **state != State::Closed).count() as u64,
             registered: registrations.iter().filter(|state| **state == State::Registered).count() as u64,
-            watched_services,
-            live_services,
-            subscribers,
+            watched_services: count.watched,
+            live_services: count.live,
+            stale_services: count.stale,
+            disk_services: count.disk,
+            fallback_services: count.fallback,
+            subscribers: count.subscribers,
+            breaker_open: inner.breaker.is_open().into(),
             log_dropped: crate::log::dropped_lines(),
             ..inner.counters.read()
         })
@@ -487,6 +514,7 @@ impl Inner {
         let settings = Settings {
             registry: self.registry.clone(),
             counters: self.counters.clone(),
+            breaker: self.breaker.clone(),
             owner: self.owner.clone(),
             ttl: registration.ttl.unwrap_or(self.config.ttl),
             timeout: self.config.timeout,
@@ -519,7 +547,13 @@ impl Inner {
         for closed in closing {
             result = closed.await.and(result);
         }
+        if let Some(saver) = &self.saver {
+            saver.close().await;
+        }
         let _ = timeout(LET_GO, self.registry.close()).await;
+        for fallback in self.fallbacks.iter() {
+            let _ = timeout(LET_GO, fallback.close()).await;
+        }
         *done = true;
         self.ended.send_replace(true);
         result

@@ -39,6 +39,7 @@
 mod backoff;
 mod balance;
 pub mod blocking;
+mod breaker;
 mod builder;
 mod cache;
 mod callbacks;
@@ -47,8 +48,6 @@ mod certificate;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
-// memory: keeps instances as they are.
-#[cfg(any(feature = "etcd", feature = "local", test))]
 mod codec;
 mod config;
 #[cfg(unix)]

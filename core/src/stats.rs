@@ -24,8 +24,16 @@ macro_rules! counters {
             pub watched_services: u64,
             /// Of these, how many are live.
             pub live_services: u64,
+            /// Of these, how many show the registry's last list, as it is away or refuses.
+            pub stale_services: u64,
+            /// Of these, how many show a list that was saved on disk.
+            pub disk_services: u64,
+            /// Of these, how many show what a fallback registry says.
+            pub fallback_services: u64,
             /// Watches, pickers and callbacks that are open.
             pub subscribers: u64,
+            /// 1 while the circuit breaker is open: all requests but one in a while fail at once.
+            pub breaker_open: u64,
             $($(#[$doc])* pub $name: u64),*
         }
 
@@ -61,6 +69,14 @@ counters! {
     empty_held,
     /// Values under a service's name that are no instance.
     undecodable,
+    /// Times that a saved list was shown, as the registry could not be read.
+    disk_loads,
+    /// Times that a fallback registry's list was shown, as the registry could not be read.
+    fallback_loads,
+    /// Times that the circuit breaker opened, after failures in a row.
+    breaker_opened,
+    /// Requests that were not made, as the circuit breaker was open.
+    held_back,
     /// Watched services dropped because nobody used them.
     idle_dropped,
     /// Callbacks that raised.

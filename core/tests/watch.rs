@@ -451,3 +451,24 @@ async fn names_are_followed_through_an_outage() {
     names.close();
     assert!(names.next().await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_instances_than_anybody_has_are_not_read() {
+    let (url, memory) = registry();
+    let put = |number: u32| {
+        let mut one = instance("billing", 1);
+        one.id = number.to_string();
+        memory.put(one).unwrap();
+    };
+    (0..100_000).for_each(put);
+    let client = client(&url);
+    let watch = client.watch("billing").unwrap();
+    assert_eq!(next(&watch).await.len(), 100_000);
+    put(100_000);
+    let kept = until(&watch, |snapshot| snapshot.freshness() == Freshness::Stale).await;
+    assert_eq!(kept.len(), 100_000);
+    let error = kept.last_error().unwrap();
+    assert!(error.code() == Code::Protocol && error.message().contains("100001 instances"), "{error}");
+    memory.delete("billing", "0");
+    assert_eq!(until(&watch, |snapshot| snapshot.freshness() == Freshness::Live).await.len(), 100_000);
+}

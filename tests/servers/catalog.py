@@ -169,7 +169,7 @@ def _instance(entry: dict[str, Any]) -> Instance:
         id=service["ID"],
         node=entry["Node"]["Node"],
         address=service["Address"] or entry["Node"]["Address"],
-        port=service["Port"],
+        port=service.get("Port", 0),
         tags=tuple(service["Tags"] or ()),
         meta=dict(service["Meta"] or {}),
         weight=service["Weights"]["Passing"],

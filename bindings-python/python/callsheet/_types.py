@@ -137,8 +137,16 @@ class Stats(TypedDict):
     """Services being followed for watches, pickers and recent lookups."""
     live_services: int
     """Of these, how many are live."""
+    stale_services: int
+    """Of these, how many show the registry's last list, as it is away or refuses."""
+    disk_services: int
+    """Of these, how many show a list that was saved on disk."""
+    fallback_services: int
+    """Of these, how many show what a fallback registry says."""
     subscribers: int
     """Watches, pickers and callbacks that are open."""
+    breaker_open: int
+    """1 while the circuit breaker is open: all requests but one in a while fail at once."""
     publishes: int
     """Times that a registration was written to the registry."""
     publish_failures: int
@@ -161,6 +169,14 @@ class Stats(TypedDict):
     """Empty lists held back because nothing proved them."""
     undecodable: int
     """Values under a service's name that are no instance."""
+    disk_loads: int
+    """Times that a saved list was shown, as the registry could not be read."""
+    fallback_loads: int
+    """Times that a fallback registry's list was shown, as the registry could not be read."""
+    breaker_opened: int
+    """Times that the circuit breaker opened, after failures in a row."""
+    held_back: int
+    """Requests that were not made, as the circuit breaker was open."""
     idle_dropped: int
     """Watched services dropped because nobody used them."""
     callback_failures: int

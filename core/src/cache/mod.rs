@@ -1,12 +1,19 @@
 //! The services that a client watches: one actor each, made by the first who asks, dropped when nobody has used it
 //! for a while, the least recently used first above the bound.
 
+mod disk;
+mod saver;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::snapshot::Freshness;
 use crate::watch::{Service, ServiceUser, Start};
+
+pub(crate) use disk::{Disk, Saved};
+pub(crate) use saver::Saver;
 
 /// How long a service that nobody uses is followed on.
 pub(crate) const IDLE: Duration = Duration::from_secs(300);
@@ -15,6 +22,17 @@ pub(crate) struct Services {
     start: Start,
     bound: usize,
     state: Mutex<State>,
+}
+
+/// Watched services, how many of them are of each freshness, and their subscribers.
+#[derive(Default)]
+pub(crate) struct Count {
+    pub(crate) watched: u64,
+    pub(crate) live: u64,
+    pub(crate) stale: u64,
+    pub(crate) disk: u64,
+    pub(crate) fallback: u64,
+    pub(crate) subscribers: u64,
 }
 
 #[derive(Default)]
@@ -77,12 +95,21 @@ impl Services {
         self.start.counters.idle_dropped.add(dropped.len() as u64);
     }
 
-    /// Watched services, live ones among them, and their subscribers.
-    pub(crate) fn count(&self) -> (u64, u64, u64) {
+    /// What a client's stats say of them.
+    pub(crate) fn count(&self) -> Count {
         let services: Vec<_> = self.lock().services.values().cloned().collect();
-        let live = services.iter().filter(|service| service.is_live()).count();
-        let subscribers: usize = services.iter().map(|service| service.subscribers()).sum();
-        (services.len() as u64, live as u64, subscribers as u64)
+        let mut count = Count { watched: services.len() as u64, ..Count::default() };
+        for service in services {
+            count.subscribers += service.subscribers() as u64;
+            match service.freshness() {
+                Some(Freshness::Live) => count.live += 1,
+                Some(Freshness::Stale) => count.stale += 1,
+                Some(Freshness::Disk) => count.disk += 1,
+                Some(Freshness::Fallback) => count.fallback += 1,
+                None => {}
+            }
+        }
+        count
     }
 
     /// Ends every watch.

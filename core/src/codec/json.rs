@@ -48,6 +48,9 @@ struct Read {
     owner: Option<Owner>,
 }
 
+/// Longer values are not read. Ours have a seventh of that at most.
+const MAX_VALUE: usize = 1 << 20;
+
 /// The value to store for `record`.
 pub(crate) fn encode(record: &Record) -> Vec<u8> {
     let Record { instance, owner, .. } = record;
@@ -74,6 +77,12 @@ pub(crate) fn decode(service: &str, id: &str, value: &[u8]) -> Result<Record> {
     let undecodable = |why: &dyn std::fmt::Display| {
         Error::new(Code::Protocol, format!("the value of {service}/{id} is not an instance: {why}"))
     };
+    if value.len() > MAX_VALUE {
+        return Err(undecodable(&format_args!(
+            "it has {} bytes, and {MAX_VALUE} are read at most",
+            value.len()
+        )));
+    }
     let read: Read = serde_json::from_slice(value).map_err(|error| undecodable(&error))?;
     if read.address.is_empty() {
         return Err(undecodable(&"its address is empty"));
@@ -118,6 +127,23 @@ mod tests {
         let record = decode("a", "x", value).unwrap();
         assert_eq!((record.instance.id.as_str(), record.instance.weight), ("x", 1));
         assert!(record.owner.is_none());
+    }
+
+    #[test]
+    fn long_and_deep_values_are_refused() {
+        let padded =
+            |count| format!(r#"{{"address":"h","port":1,"x":"{}"}}"#, "x".repeat(count)).into_bytes();
+        assert!(decode("a", "x", &padded(MAX_VALUE - 100)).is_ok());
+        let error = decode("a", "x", &padded(MAX_VALUE)).unwrap_err();
+        assert!(error.message().contains("1048576 are read at most"), "{error}");
+        // However deep it is nested, what we know is refused and what we don't is passed over, and the stack holds.
+        let deep = |key: &str| {
+            let (open, close) = ("[".repeat(500_000), "]".repeat(500_000));
+            format!(r#"{{"address":"h","port":1,"{key}":{open}{close}}}"#).into_bytes()
+        };
+        assert!(decode("a", "x", &deep("later")).is_ok());
+        assert!(decode("a", "x", &deep("tags")).is_err());
+        assert!(decode("a", "x", &deep("metadata")).is_err());
     }
 
     #[test]

@@ -36,28 +36,29 @@ enum Kind {
     List,
 }
 
-/// Every option of the contract. `built` is false for what a later version of callsheet brings.
-const KNOWN: [(&str, Kind, bool); 20] = [
-    ("ca", Kind::Text, true),
-    ("cache_dir", Kind::Text, false),
-    ("cache_max_age", Kind::Duration, false),
-    ("cache_size", Kind::Count, true),
-    ("cert", Kind::Text, true),
-    ("consistency", Kind::Text, true),
-    ("datacenter", Kind::Text, true),
-    ("drain", Kind::Duration, true),
-    ("empty_hold", Kind::Duration, true),
-    ("fallback", Kind::List, false),
-    ("key", Kind::Text, true),
-    ("near", Kind::Text, true),
-    ("password", Kind::Secret, true),
-    ("prefix", Kind::Text, true),
-    ("server_name", Kind::Text, true),
-    ("timeout", Kind::Duration, true),
-    ("token", Kind::Secret, true),
-    ("token_file", Kind::Text, true),
-    ("ttl", Kind::Duration, true),
-    ("username", Kind::Text, true),
+/// Every option.
+const KNOWN: [(&str, Kind); 21] = [
+    ("ca", Kind::Text),
+    ("cache_dir", Kind::Text),
+    ("cache_max_age", Kind::Duration),
+    ("cache_size", Kind::Count),
+    ("cert", Kind::Text),
+    ("consistency", Kind::Text),
+    ("datacenter", Kind::Text),
+    ("drain", Kind::Duration),
+    ("empty_hold", Kind::Duration),
+    ("fallback", Kind::List),
+    ("key", Kind::Text),
+    ("near", Kind::Text),
+    ("password", Kind::Secret),
+    ("port", Kind::Count),
+    ("prefix", Kind::Text),
+    ("server_name", Kind::Text),
+    ("timeout", Kind::Duration),
+    ("token", Kind::Secret),
+    ("token_file", Kind::Text),
+    ("ttl", Kind::Duration),
+    ("username", Kind::Text),
 ];
 
 /// A value of an option as a language hands it over. Numbers are seconds where the option is a duration.
@@ -110,7 +111,7 @@ enum Value {
     Text(String),
     Duration(Duration),
     Count(usize),
-    List(#[allow(dead_code)] Vec<String>),
+    List(Vec<String>),
 }
 
 /// Options by name. Names and values are checked as they are set.
@@ -137,8 +138,8 @@ impl Options {
     /// # Errors
     /// `config` when there is no option of this name, or it takes another kind of value.
     pub fn set(&mut self, name: &str, value: OptionValue) -> Result<()> {
-        let Some((name, kind, _)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
-            let names: Vec<_> = KNOWN.iter().map(|(name, ..)| *name).collect();
+        let Some((name, kind)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+            let names: Vec<_> = KNOWN.iter().map(|(name, _)| *name).collect();
             return Err(Error::config(format!(
                 "there is no option {:?}; {}",
                 shortened(name),
@@ -170,7 +171,7 @@ impl Options {
     /// `CALLSHEET_TTL` and so on.
     pub(super) fn from_environment(set: &impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut options = Options::new();
-        for (name, ..) in &KNOWN {
+        for (name, _) in &KNOWN {
             let variable = format!("CALLSHEET_{}", name.to_ascii_uppercase());
             if let Some(text) = set(&variable) {
                 options
@@ -185,20 +186,17 @@ impl Options {
         self.0.contains_key(name)
     }
 
-    /// An option that nothing would act on is refused rather than ignored.
-    pub(super) fn check_built(&self) -> Result<()> {
-        match KNOWN.iter().find(|(name, _, built)| !built && self.0.contains_key(name)) {
-            None => Ok(()),
-            Some((name, ..)) => Err(Error::config(format!(
-                "this build of callsheet lacks {name}: saved lists and fallback registries come with a later version"
-            ))),
-        }
-    }
-
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         match self.0.get(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
+        }
+    }
+
+    pub(super) fn list(&self, name: &str) -> &[String] {
+        match self.0.get(name) {
+            Some(Value::List(list)) => list,
+            _ => &[],
         }
     }
 
@@ -243,9 +241,7 @@ impl Value {
                 Err(_) => wrong("a whole number"),
             },
             (Kind::List, OptionValue::List(list)) => Ok(Value::List(list)),
-            (Kind::List, OptionValue::Text(text)) => {
-                Ok(Value::List(text.split(',').map(|part| part.trim().to_owned()).collect()))
-            }
+            (Kind::List, OptionValue::Text(text)) => Ok(Value::List(super::url::several(&text))),
             (Kind::Secret | Kind::Text, _) => wrong("a text"),
             (Kind::Duration, _) => wrong("a duration"),
             (Kind::Count, _) => wrong("a whole number"),
@@ -279,7 +275,7 @@ fn parse_duration(name: &str, text: &str) -> Result<Duration> {
 }
 
 pub(super) fn is_option(name: &str) -> bool {
-    KNOWN.iter().any(|(known, ..)| *known == name)
+    KNOWN.iter().any(|(known, _)| *known == name)
 }
 
 /// At most 40 characters of a text that is quoted in a message.

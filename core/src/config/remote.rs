@@ -10,6 +10,10 @@ use crate::instance::check_address;
 
 /// Where etcd listens for clients.
 const ETCD_PORT: u16 = 2379;
+/// Where DNS is served.
+const DNS_PORT: u16 = 53;
+/// Longest suffix of names, in bytes, that leaves room for a service.
+const MAX_SUFFIX: usize = 180;
 /// Longest prefix of keys, in bytes.
 const MAX_PREFIX: usize = 512;
 /// Most endpoints of one registry.
@@ -94,11 +98,32 @@ pub(super) fn etcd_url(
         })?;
         let bare =
             listed.split(',').map(|endpoint| bare(secure, endpoint.trim())).collect::<Result<Vec<_>>>()?;
-        endpoints(bare.iter().map(String::as_str), "$ETCDCTL_ENDPOINTS")?
+        endpoints(bare.iter().map(String::as_str), ETCD_PORT, "$ETCDCTL_ENDPOINTS")?
     } else {
-        endpoints(hosts.split(','), source)?
+        endpoints(hosts.split(','), ETCD_PORT, source)?
     };
     Ok((endpoints, options))
+}
+
+/// What a DNS URL says before its query: `//[r1:53,r2:53]/suffix`. No resolver stands for the system's.
+pub(super) fn dns_url(rest: &str, source: &str) -> Result<(Vec<Endpoint>, String)> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (hosts, suffix) = rest.split_once('/').unwrap_or((rest, ""));
+    let suffix = decoded(suffix, source)?;
+    let suffix = suffix.trim_matches(['/', '.']);
+    let label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=63).contains(&label.len()) && label.bytes().all(allowed)
+    };
+    if !suffix.is_empty() && (suffix.len() > MAX_SUFFIX || !suffix.split('.').all(label)) {
+        return Err(Error::config(format!(
+            "{source:?} is not a dns: URL: write dns://10.0.0.2:53/service.consul, or dns:///service.consul for the \
+             system's resolvers"
+        )));
+    }
+    let endpoints =
+        if hosts.is_empty() { Vec::new() } else { endpoints(hosts.split(','), DNS_PORT, source)? };
+    Ok((endpoints, suffix.to_ascii_lowercase()))
 }
 
 /// `user:password`, or `user` alone.
@@ -117,10 +142,10 @@ fn bare(secure: bool, endpoint: &str) -> Result<String> {
     }
 }
 
-fn endpoints<'a>(hosts: impl Iterator<Item = &'a str>, whence: &str) -> Result<Vec<Endpoint>> {
+fn endpoints<'a>(hosts: impl Iterator<Item = &'a str>, port: u16, whence: &str) -> Result<Vec<Endpoint>> {
     let mut endpoints = Vec::new();
     for text in hosts.map(str::trim).filter(|text| !text.is_empty()) {
-        let endpoint = endpoint(text, ETCD_PORT).ok_or_else(|| {
+        let endpoint = endpoint(text, port).ok_or_else(|| {
             Error::config(format!(
                 "{whence:?} names {text:?}, which is not host:port: write names or addresses with ports from 1 to \
                  65535, commas between them, IPv6 addresses in brackets"

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::consul::{Place, consul_url};
 use super::options::{OptionValue, Options, is_option, nearest};
-use super::remote::{Endpoint, etcd_url};
+use super::remote::{Endpoint, dns_url, etcd_url};
 use crate::error::{Error, Result};
 use crate::instance::check_service;
 
@@ -25,6 +25,9 @@ pub(crate) enum Scheme {
     Consul {
         secure: bool,
     },
+    /// A file.
+    Static,
+    Dns,
 }
 
 /// A registry's URL, taken apart.
@@ -33,12 +36,12 @@ pub(crate) struct Url {
     pub(crate) scheme: Scheme,
     /// The URL as it may be shown: no user, no password, no options.
     pub(crate) source: String,
-    /// `memory:name`; empty for a registry that is private to the client.
+    /// `memory:name`, empty for a registry that is private to the client; of DNS what names end in.
     pub(crate) name: String,
-    /// `local:///path`.
+    /// `local:///path`, `static:///path`.
     pub(crate) path: Option<PathBuf>,
     /// The servers of a registry that has some.
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<Endpoint>,
     /// The agent of a registry that has one.
     pub(super) place: Option<Place>,
 }
@@ -95,6 +98,10 @@ impl Url {
                 url.scheme = Scheme::Local;
                 url.path = local_path(rest, &url.source)?;
             }
+            "static" => {
+                url.scheme = Scheme::Static;
+                url.path = Some(static_path(rest, &url.source)?);
+            }
             "etcd" | "etcds" => {
                 let secure = *scheme == "etcds";
                 url.scheme = Scheme::Etcd { secure };
@@ -111,7 +118,10 @@ impl Url {
                 url.place = Some(found.place);
                 told = found.options;
             }
-            name => return Err(unbuilt(name, &url.source)),
+            _ => {
+                url.scheme = Scheme::Dns;
+                (url.endpoints, url.name) = dns_url(rest, &url.source)?;
+            }
         }
         Ok((url, told.and(options(query)?)?))
     }
@@ -131,12 +141,40 @@ fn local_path(rest: &str, source: &str) -> Result<Option<PathBuf>> {
     Ok(Some(PathBuf::from(path)))
 }
 
-/// What to say of a registry that this version does not have yet.
-fn unbuilt(scheme: &str, source: &str) -> Error {
-    Error::config(format!(
-        "this build of callsheet lacks {scheme}, which comes with a later version, so it can't open {source}; \
-         it has local:, memory:, etcd: and consul:"
-    ))
+/// `static:///a/b.toml`, from the root.
+fn static_path(rest: &str, source: &str) -> Result<PathBuf> {
+    let path = decoded(rest.strip_prefix("//").unwrap_or(rest), source)?;
+    let known = path
+        .rsplit_once('.')
+        .is_some_and(|(_, end)| end.eq_ignore_ascii_case("toml") || end.eq_ignore_ascii_case("json"));
+    if !path.starts_with('/') || !known || path.contains('\0') {
+        return Err(Error::config(format!(
+            "{source:?} is not a static: URL: write static:///absolute/path/services.toml, or .json"
+        )));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Several URLs with commas between them. What follows a comma is a URL if it begins as one: a URL may have commas itself.
+pub(super) fn several(text: &str) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        let scheme =
+            part.trim_start().split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        let begins = scheme.is_some_and(|(scheme, rest)| {
+            let bare =
+                matches!(&*scheme, "local" | "memory") && !rest.starts_with(|c: char| c.is_ascii_digit());
+            SCHEMES.contains(&&*scheme) && (rest.starts_with("//") || bare)
+        });
+        match urls.last_mut() {
+            Some(last) if !begins => {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => urls.push(part.to_owned()),
+        }
+    }
+    urls.iter().map(|url| url.trim().to_owned()).collect()
 }
 
 fn options(query: &str) -> Result<Options> {

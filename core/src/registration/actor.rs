@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::state::{Shared, State};
 use crate::backoff::{Backoff, MAX_RETRY};
+use crate::breaker::Breaker;
 use crate::error::{Code, Error, Result};
 use crate::health::{Check, Probe, Verdict, accepts};
 use crate::instance::Status;
@@ -34,6 +35,7 @@ const CLAIMS: usize = 4;
 pub(crate) struct Settings {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) breaker: Arc<Breaker>,
     pub(crate) owner: Owner,
     pub(crate) ttl: Duration,
     pub(crate) timeout: Duration,
@@ -183,7 +185,14 @@ impl Actor {
                 Err(error) => self.failed(error),
             };
             self.shared.attempted();
-            if unless_closing(&self.shared, sleep(pause)).await.is_none() {
+            let breaker = self.settings.breaker.clone();
+            let waited = async {
+                tokio::select! {
+                    _ = sleep(pause) => {}
+                    _ = breaker.recovered(), if self.shared.state() != State::Refused => {}
+                }
+            };
+            if unless_closing(&self.shared, waited).await.is_none() {
                 return;
             }
         }
@@ -202,7 +211,12 @@ impl Actor {
         }
         let state = if self.ever_published { State::Lost } else { State::Pending };
         self.shared.enter(state, Some(error));
-        self.backoff.next()
+        self.settings.breaker.pause(self.backoff.next(), self.most())
+    }
+
+    /// The longest pause between two tries.
+    fn most(&self) -> Duration {
+        MAX_RETRY.min(self.settings.ttl / 3)
     }
 
     /// One try, with the rules of who may take an id from whom.
@@ -216,7 +230,8 @@ impl Actor {
             let publish = Publish { record, ttl, check, claim };
             let (limit, source) = (self.settings.timeout, self.settings.registry.source());
             let late = || format!("{source} did not accept {service}/{id} within {limit:?}");
-            let holder = match within(limit, self.settings.registry.publish(publish), late).await? {
+            let publish = within(limit, self.settings.registry.publish(publish), late);
+            let holder = match self.settings.breaker.call(self.most(), publish).await? {
                 Published::Held(holder) => holder,
                 Published::Ours(publication) => {
                     return Ok(Attempt::Ours { publication, written, generation });

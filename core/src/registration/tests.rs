@@ -18,6 +18,7 @@ async fn going_back_to_the_old_value_is_written_when_the_new_one_may_have_been()
     let settings = Settings {
         registry: registry.clone(),
         counters: Arc::default(),
+        breaker: Arc::default(),
         owner: Owner::new(),
         ttl: Duration::from_secs(10),
         timeout: Duration::from_secs(5),

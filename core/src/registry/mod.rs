@@ -9,6 +9,8 @@ mod undecodable;
 
 #[cfg(feature = "consul")]
 pub(crate) mod consul;
+#[cfg(feature = "dns")]
+mod dns;
 #[cfg(feature = "etcd")]
 pub(crate) mod etcd;
 #[cfg(feature = "local")]
@@ -16,6 +18,7 @@ pub(crate) mod local;
 pub(crate) mod memory;
 #[cfg(any(feature = "consul", feature = "etcd"))]
 mod route;
+mod static_file;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,9 +34,7 @@ use crate::health::Check;
 use crate::instance::Instance;
 use crate::stats::Counters;
 
-#[cfg(any(feature = "consul", feature = "etcd", feature = "local"))]
-pub(crate) use owner::fnv1a;
-pub(crate) use owner::{Owner, random_u64};
+pub(crate) use owner::{Owner, fnv1a, random_u64};
 
 /// What is stored for one instance: itself, and who keeps it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,6 +201,7 @@ pub(crate) trait Registry: Send + Sync + 'static {
 pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
     match config.scheme() {
         Scheme::Memory => Ok(memory::open(config, counters)),
+        Scheme::Static => static_file::open(config),
         #[cfg(feature = "etcd")]
         Scheme::Etcd { .. } => etcd::open(config, counters),
         #[cfg(not(feature = "etcd"))]
@@ -211,6 +213,12 @@ pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn R
         #[cfg(not(feature = "consul"))]
         Scheme::Consul { .. } => Err(Error::config(
             "this build of callsheet lacks consul (the cargo feature `consul` is off); name another registry",
+        )),
+        #[cfg(feature = "dns")]
+        Scheme::Dns => dns::open(config),
+        #[cfg(not(feature = "dns"))]
+        Scheme::Dns => Err(Error::config(
+            "this build of callsheet lacks dns (the cargo feature `dns` is off); name another registry",
         )),
         #[cfg(feature = "local")]
         Scheme::Local => local::open(config, counters),

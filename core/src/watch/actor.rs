@@ -1,16 +1,19 @@
 //! The actor of one watched service: load, follow, load again when that breaks. It keeps what the registry says
-//! (`truth`) apart from what subscribers see, because an empty answer may have to be proven first.
+//! (`truth`) apart from what subscribers see, because an empty answer may have to be proven first, and because others stand
+//! in for a registry that was never read: what is saved on disk, then the fallback registries.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::HELD;
 use super::service::{Shared, Start};
+use super::standby::{Given, Standby, Word};
+use super::{ASKED_FOR, HELD, bounded};
 use crate::backoff::{Backoff, MAX_RETRY};
+use crate::cache::{Saved, Saver};
 use crate::error::{Code, Error, Result};
 use crate::instance::Instance;
 use crate::registry::{Change, Listing, Position, Record, Update};
@@ -20,6 +23,8 @@ use crate::snapshot::{Freshness, Snapshot};
 /// How long a broken follow may take to be mended before subscribers hear of it.
 const MEND: Duration = Duration::from_millis(500);
 
+/// How long the registry is waited for before a saved list is shown.
+const PATIENCE: Duration = Duration::from_millis(50);
 pub(super) struct Actor {
     shared: Arc<Shared>,
     start: Start,
@@ -27,13 +32,43 @@ pub(super) struct Actor {
     truth: BTreeMap<String, Arc<Instance>>,
     /// What subscribers see; `None` while nothing was ever loaded.
     shown: Option<Arc<[Arc<Instance>]>>,
+    origin: Origin,
     /// Where `shown` was read: the witness against which an empty answer is proven.
     believed: Option<Position>,
     /// An empty answer is held back until then.
     held_until: Option<Instant>,
-    /// When the registry last vouched for what is shown.
+    /// When whoever it is from last vouched for what is shown.
     confirmed: Instant,
     live: bool,
+    /// The disk was asked.
+    disk_read: bool,
+    /// The fallbacks, while the registry was never read and they are needed.
+    standby: Option<Standby>,
+    /// They know nothing.
+    in_vain: bool,
+    /// Why the registry was not read yet.
+    failed: Option<Error>,
+    saved: Instant,
+    /// A lookup waits for the next try.
+    asked_for: bool,
+}
+
+/// Who gave what is shown.
+enum Origin {
+    Registry,
+    Disk,
+    Fallback(Arc<str>),
+}
+
+/// Spread of those who try again when the registry is back.
+const SPREAD: Duration = Duration::from_millis(100);
+
+/// The next word of the fallbacks, if they are asked.
+async fn word(standby: &mut Option<Standby>) -> Word {
+    match standby {
+        Some(standby) => standby.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Why following ended.
@@ -50,10 +85,17 @@ impl Actor {
             backoff: Backoff::new(MAX_RETRY),
             truth: BTreeMap::new(),
             shown: None,
+            origin: Origin::Registry,
             believed: None,
             held_until: None,
             confirmed: Instant::now(),
             live: false,
+            disk_read: false,
+            standby: None,
+            in_vain: false,
+            failed: None,
+            saved: Instant::now(),
+            asked_for: false,
         }
     }
 
@@ -62,6 +104,7 @@ impl Actor {
         let mut broken = None;
         loop {
             let loaded = self.load(broken.take()).await;
+            let loaded = loaded.and_then(|listing| self.bounded(listing.records.len()).map(|()| listing));
             match loaded {
                 Ok(listing) => {
                     let position = listing.position;
@@ -88,8 +131,9 @@ impl Actor {
                 }
                 Err(error) => {
                     self.start.counters.load_failures.one();
-                    self.shared.first.failed(&error);
                     self.stale(&error);
+                    self.failed = Some(error);
+                    self.fall_back().await;
                     self.pause().await;
                 }
             }
@@ -97,18 +141,34 @@ impl Actor {
     }
 
     async fn pause(&mut self) {
-        tokio::select! {
-            _ = sleep(self.backoff.next()) => {}
-            _ = self.shared.first.poked() => {}
+        let breaker = self.start.breaker.clone();
+        let mut until = Instant::now() + breaker.pause(self.backoff.next(), MAX_RETRY);
+        loop {
+            tokio::select! {
+                _ = sleep_until(until) => return,
+                _ = self.shared.first.poked() => {
+                    self.asked_for = true;
+                    return;
+                }
+                _ = breaker.recovered() => {
+                    // All are woken at once, and need not ask at once.
+                    until = until.min(Instant::now() + self.backoff.jitter(SPREAD));
+                }
+                word = word(&mut self.standby) => self.take(word),
+            }
         }
     }
 
-    /// Reads the service. After a break, subscribers are told only if this takes long.
+    /// Reads the service. After a break, subscribers are told only if this takes long; before the first list, others stand
+    /// in if it does.
     async fn load(&mut self, broken: Option<Error>) -> Result<Listing> {
         self.start.counters.loads.one();
         let registry = self.start.registry.clone();
         let (name, believed) = (self.shared.name.clone(), self.believed);
         let load = self.deadline("load", async move { registry.load(&name, believed).await });
+        let breaker = self.start.breaker.clone();
+        let most = if std::mem::take(&mut self.asked_for) { ASKED_FOR } else { MAX_RETRY };
+        let load = breaker.call(most, load);
         tokio::pin!(load);
         if let Some(error) = broken {
             tokio::select! {
@@ -116,7 +176,92 @@ impl Actor {
                 _ = sleep(MEND) => self.stale(&error),
             }
         }
-        load.await
+        let began = Instant::now();
+        loop {
+            let (disk, fallbacks) = (began + PATIENCE, began + self.start.timeout / 2);
+            let alone = self.shown.is_none();
+            tokio::select! {
+                loaded = &mut load => return loaded,
+                _ = sleep_until(disk), if alone && !self.disk_read => self.read_disk().await,
+                _ = sleep_until(fallbacks), if alone && self.disk_read && self.lacks_standby() => self.stand_by(),
+                word = word(&mut self.standby) => self.take(word),
+            }
+        }
+    }
+
+    /// Shows what stands in for a registry that can't be read.
+    async fn fall_back(&mut self) {
+        if self.shown.is_none() {
+            self.read_disk().await;
+        }
+        if self.shown.is_none() && self.lacks_standby() {
+            self.stand_by();
+        }
+        if let Some(error) = &self.failed
+            && (self.standby.is_none() || self.in_vain)
+        {
+            self.shared.first.failed(error, self.start.breaker.tried());
+        }
+    }
+
+    async fn read_disk(&mut self) {
+        self.disk_read = true;
+        let Some(saver) = &self.start.saver else { return };
+        let Some(Saved { instances, position, at }) = saver.load(&self.shared.name).await else { return };
+        let age = SystemTime::now().duration_since(at).unwrap_or_default();
+        self.confirmed = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        self.truth = instances.iter().map(|instance| (instance.id.clone(), instance.clone())).collect();
+        self.believed = Some(position);
+        self.origin = Origin::Disk;
+        self.shown = Some(instances);
+        self.start.counters.disk_loads.one();
+        tracing::warn!(
+            service = &*self.shared.name,
+            registry = &*self.shared.source,
+            ?age,
+            "the registry can't be read yet; a saved list is used until it can"
+        );
+        let error = self.failed.clone();
+        self.show(error);
+    }
+
+    fn lacks_standby(&self) -> bool {
+        self.standby.is_none() && !self.start.fallbacks.is_empty()
+    }
+
+    fn stand_by(&mut self) {
+        let Start { fallbacks, timeout, .. } = &self.start;
+        self.standby = Some(Standby::new(fallbacks.clone(), self.shared.name.clone(), *timeout));
+    }
+
+    /// Takes what the fallbacks say.
+    fn take(&mut self, word: Word) {
+        match word {
+            Word::Asking => {}
+            Word::Nothing => {
+                self.in_vain = true;
+                if let Some(error) = &self.failed {
+                    self.shared.first.failed(error, self.start.breaker.tried());
+                }
+            }
+            Word::List(Given { source, instances }) => {
+                self.in_vain = false;
+                self.confirmed = Instant::now();
+                if !matches!(&self.origin, Origin::Fallback(before) if *before == source) {
+                    tracing::warn!(
+                        service = &*self.shared.name,
+                        registry = &*self.shared.source,
+                        fallback = &*source,
+                        "the registry can't be read yet; a fallback is used until it can"
+                    );
+                }
+                self.origin = Origin::Fallback(source);
+                self.shown = Some(instances);
+                self.start.counters.fallback_loads.one();
+                let error = self.failed.clone();
+                self.show(error);
+            }
+        }
     }
 
     /// One request with the client's deadline. Borrows nothing of the actor.
@@ -134,7 +279,8 @@ impl Actor {
         let registry = self.start.registry.clone();
         let name = self.shared.name.clone();
         let open = self.deadline("follow", async move { registry.follow(&name, from).await });
-        let mut follow = match open.await {
+        let breaker = self.start.breaker.clone();
+        let mut follow = match breaker.call(MAX_RETRY, open).await {
             Ok(follow) => follow,
             Err(error) => return End::Broken(error),
         };
@@ -150,18 +296,37 @@ impl Actor {
             match update {
                 Ok(Update::Changes { changes, position }) => {
                     changes.into_iter().for_each(|change| self.apply(change));
+                    if let Err(error) = self.bounded(self.truth.len()) {
+                        return End::Broken(error);
+                    }
                     // A delete was seen, so an empty list here is proven, unless it only follows an unproven one.
                     if self.held_until.is_none() || !self.truth.is_empty() {
                         self.believed = Some(position);
                         self.believe();
                     }
                 }
-                Ok(Update::List(listing)) => self.accept(listing),
-                Ok(Update::Alive) => self.confirmed = Instant::now(),
+                Ok(Update::List(listing)) => match self.bounded(listing.records.len()) {
+                    Ok(()) => self.accept(listing),
+                    Err(error) => return End::Broken(error),
+                },
+                Ok(Update::Alive) => {
+                    // A list that is kept against an empty answer is not what the registry vouches for.
+                    if self.held_until.is_none() {
+                        self.confirmed = Instant::now();
+                    }
+                    let due = |saver: &Arc<Saver>| self.saved.elapsed() >= saver.again();
+                    if self.live && self.start.saver.as_ref().is_some_and(due) {
+                        self.save();
+                    }
+                }
                 Ok(Update::Reload) => return End::Reload,
                 Err(error) => return End::Broken(error),
             }
         }
+    }
+
+    fn bounded(&self, count: usize) -> Result<()> {
+        bounded(&self.shared.name, &self.shared.source, count)
     }
 
     /// Takes a whole list as the truth, and shows it unless it is an empty one that nothing proves.
@@ -171,7 +336,10 @@ impl Actor {
             let kept = previous.remove(&instance.id).filter(|kept| **kept == instance);
             self.truth.insert(instance.id.clone(), kept.unwrap_or_else(|| Arc::new(instance)));
         }
-        let emptied = self.truth.is_empty() && self.shown.as_ref().is_some_and(|shown| !shown.is_empty());
+        // What a fallback says proves nothing of the registry.
+        let fallback = matches!(self.origin, Origin::Fallback(_));
+        let emptied =
+            !fallback && self.truth.is_empty() && self.shown.as_ref().is_some_and(|shown| !shown.is_empty());
         // A follow compares with the list before, which may itself be one that nothing proved.
         let later = self
             .believed
@@ -206,9 +374,23 @@ impl Actor {
             tracing::debug!(service = &*self.shared.name, registry = &*self.shared.source, "live");
         }
         self.live = true;
+        self.origin = Origin::Registry;
+        (self.standby, self.failed) = (None, None);
         let instances: Arc<[Arc<Instance>]> = self.truth.values().cloned().collect();
         self.shown = Some(instances);
-        self.show(Freshness::Live, None);
+        self.show(None);
+        self.save();
+    }
+
+    /// Has what is shown saved, as it is of now.
+    fn save(&mut self) {
+        let (Some(saver), Some(instances), Some(position)) = (&self.start.saver, &self.shown, self.believed)
+        else {
+            return;
+        };
+        self.saved = Instant::now();
+        let saved = Saved { instances: instances.clone(), position, at: SystemTime::now() };
+        saver.save(&self.shared.name, saved);
     }
 
     /// Keeps showing the last list, because an empty one may be a registry that lost its data.
@@ -243,12 +425,18 @@ impl Actor {
             );
         }
         self.live = false;
-        self.show(Freshness::Stale, Some(error.clone()));
+        self.show(Some(error.clone()));
     }
 
-    fn show(&self, freshness: Freshness, error: Option<Error>) {
+    fn show(&self, error: Option<Error>) {
         let Some(shown) = self.shown.clone() else { return };
         let Shared { name, source, .. } = &*self.shared;
+        let (freshness, source) = match &self.origin {
+            Origin::Registry if self.live => (Freshness::Live, source),
+            Origin::Registry => (Freshness::Stale, source),
+            Origin::Disk => (Freshness::Disk, source),
+            Origin::Fallback(source) => (Freshness::Fallback, source),
+        };
         self.shared.publish(|revision| {
             Snapshot::new(name.clone(), revision, shown, freshness, source.clone(), self.confirmed, error)
         });

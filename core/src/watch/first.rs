@@ -39,11 +39,12 @@ impl FirstLoad {
         });
     }
 
-    pub(super) fn failed(&self, error: &Error) {
+    /// It could not be read; the last try of that was begun at `at`, by whomever.
+    pub(super) fn failed(&self, error: &Error, at: Instant) {
         self.outcome.send_if_modified(|outcome| {
             let still_first = !matches!(outcome, Outcome::Loaded | Outcome::Closed);
             if still_first {
-                *outcome = Outcome::Failed { error: error.clone(), at: Instant::now() };
+                *outcome = Outcome::Failed { error: error.clone(), at };
             }
             still_first
         });

@@ -5,6 +5,7 @@ mod actor;
 mod first;
 mod names;
 mod service;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
+use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::snapshot::Snapshot;
 
@@ -25,8 +27,23 @@ pub use names::NamesWatch;
 pub(crate) use service::{Service, ServiceUser, Start};
 pub(crate) use view::{Inbox, Subscriber, View};
 
+/// Instances of one service that are read at most: beyond that, a registry is broken or hostile.
+const MOST: usize = 100_000;
+/// The longest pause between two tries that a lookup waits for.
+const ASKED_FOR: Duration = Duration::from_secs(1);
 /// A follow that held this long was a good one.
 const HELD: Duration = Duration::from_secs(1);
+
+/// Fails if a service has more instances than are read.
+fn bounded(service: &str, source: &str, count: usize) -> Result<()> {
+    if count <= MOST {
+        return Ok(());
+    }
+    let why = format!(
+        "{source} has {count} instances of {service:?}, and more than {MOST} are not read: who registers them, and are they ever removed?"
+    );
+    Err(Error::new(Code::Protocol, why))
+}
 
 /// A subscription to one service: whole snapshots, the current one first, then one per change.
 ///

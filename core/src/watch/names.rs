@@ -11,12 +11,13 @@ use futures_core::Stream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use super::HELD;
 use super::first::FirstLoad;
 use super::service::Start;
+use super::{ASKED_FOR, HELD};
 use crate::backoff::{Backoff, MAX_RETRY};
 use crate::error::{Error, Result};
 use crate::fork;
+use crate::registry::{FollowNames, Registry};
 use crate::runtime::{supervise, within};
 use crate::slot::{Slot, subscribe};
 
@@ -54,6 +55,10 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Listed> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn has_names(&self) -> bool {
+        self.lock().names.is_some()
     }
 
     fn publish(&self, names: Vec<String>) {
@@ -167,15 +172,11 @@ impl Drop for NamesFollower {
 
 async fn run(shared: Arc<Shared>, start: Start) {
     let mut backoff = Backoff::new(MAX_RETRY);
+    let mut most = MAX_RETRY;
     loop {
-        let late =
-            || format!("{} did not list its services within {:?}", start.registry.source(), start.timeout);
-        let open = async {
-            let mut follow = start.registry.follow_names().await?;
-            let names = follow.next().await?;
-            Ok((follow, names))
-        };
-        match within(start.timeout, open, late).await {
+        let opened = start.breaker.call(most, open(&start.registry, start.timeout)).await;
+        most = MAX_RETRY;
+        match opened {
             Ok((mut follow, names)) => {
                 shared.publish(names);
                 let began = Instant::now();
@@ -187,13 +188,49 @@ async fn run(shared: Arc<Shared>, start: Start) {
                     backoff.reset();
                 }
             }
-            Err(error) => shared.first.failed(&error),
+            Err(error) => {
+                if !shared.has_names()
+                    && let Some(names) = stand_in(&start).await
+                {
+                    shared.publish(names);
+                }
+                shared.first.failed(&error, start.breaker.tried());
+            }
         }
         tokio::select! {
-            _ = sleep(backoff.next()) => {}
-            _ = shared.first.poked() => {}
+            _ = sleep(start.breaker.pause(backoff.next(), MAX_RETRY)) => {}
+            _ = shared.first.poked() => most = ASKED_FOR,
+            _ = start.breaker.recovered() => {}
         }
     }
+}
+
+async fn open(registry: &Arc<dyn Registry>, limit: Duration) -> Result<(Box<dyn FollowNames>, Vec<String>)> {
+    let late = || format!("{} did not list its services within {limit:?}", registry.source());
+    let open = async {
+        let mut follow = registry.follow_names().await?;
+        let names = follow.next().await?;
+        Ok((follow, names))
+    };
+    within(limit, open, late).await
+}
+
+/// The names while the registry was never read: of what is saved on disk, or else of the first fallback that has some.
+async fn stand_in(start: &Start) -> Option<Vec<String>> {
+    if let Some(saver) = &start.saver {
+        let names = saver.services().await;
+        if !names.is_empty() {
+            return Some(names);
+        }
+    }
+    for fallback in start.fallbacks.iter() {
+        if let Ok((_, names)) = open(fallback, start.timeout).await
+            && !names.is_empty()
+        {
+            return Some(names);
+        }
+    }
+    None
 }
 
 /// A subscription to the names of all services: the sorted list, the current one first, then one per change.

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::actor::Actor;
 use super::first::FirstLoad;
 use super::view::View;
+use crate::breaker::Breaker;
+use crate::cache::Saver;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::registry::Registry;
@@ -30,6 +32,11 @@ pub(crate) struct Start {
     pub(crate) counters: Arc<Counters>,
     pub(crate) timeout: Duration,
     pub(crate) empty_hold: Duration,
+    pub(crate) breaker: Arc<Breaker>,
+    /// Where lists are saved, if they are.
+    pub(crate) saver: Option<Arc<Saver>>,
+    /// Read while the registry can't be, in this order.
+    pub(crate) fallbacks: Arc<[Arc<dyn Registry>]>,
 }
 
 /// A watched service. Its actor runs until this is dropped.
@@ -126,8 +133,9 @@ impl Service {
         self.shared.lock().revision
     }
 
-    pub(crate) fn is_live(&self) -> bool {
-        self.shared.lock().base.as_ref().is_some_and(|base| base.freshness() == Freshness::Live)
+    /// Of what is shown, if anything is.
+    pub(crate) fn freshness(&self) -> Option<Freshness> {
+        self.shared.lock().base.as_ref().map(Snapshot::freshness)
     }
 
     pub(crate) fn subscribers(&self) -> usize {

@@ -22,6 +22,9 @@ fn start(registry: Arc<Fragile>) -> Start {
         counters: Arc::new(Counters::default()),
         timeout: Duration::from_secs(5),
         empty_hold: Duration::from_secs(600),
+        breaker: Arc::default(),
+        saver: None,
+        fallbacks: Arc::new([]),
     }
 }
 

@@ -108,7 +108,11 @@ void put_stats(FILE *out, const callsheet_stats_t *stats, const char *registry) 
     COUNT(registered);
     COUNT(watched_services);
     COUNT(live_services);
+    COUNT(stale_services);
+    COUNT(disk_services);
+    COUNT(fallback_services);
     COUNT(subscribers);
+    COUNT(breaker_open);
     COUNT(publishes);
     COUNT(publish_failures);
     COUNT(losses);
@@ -120,6 +124,10 @@ void put_stats(FILE *out, const callsheet_stats_t *stats, const char *registry) 
     COUNT(skipped);
     COUNT(empty_held);
     COUNT(undecodable);
+    COUNT(disk_loads);
+    COUNT(fallback_loads);
+    COUNT(breaker_opened);
+    COUNT(held_back);
     COUNT(idle_dropped);
     COUNT(callback_failures);
     COUNT(log_dropped);

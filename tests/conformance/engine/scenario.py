@@ -37,9 +37,9 @@ def skipped(language: str, registry: str, scenario: dict[str, Any]) -> str | Non
     return None
 
 
-def steps(scenario: dict[str, Any], url: str, port: int) -> list[dict[str, Any]]:
+def steps(scenario: dict[str, Any], url: str, port: int, folder: str) -> list[dict[str, Any]]:
     """Its steps, filled in."""
-    text = json.dumps(scenario["steps"]).replace("{url}", url)
+    text = json.dumps(scenario["steps"]).replace("{url}", url).replace("{folder}", folder)
     text = text.replace('"{port}"', str(port)).replace("{port}", str(port))
     return json.loads(re.sub(r"\{(\d+)\}", lambda count: "x" * int(count[1]), text))
 

@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import contextlib
 import json
+import tempfile
 import time
 
 import pytest
@@ -25,6 +26,7 @@ def run(case, pool, registries):
         try:
             driver = pool.take()
             held = after.enter_context(free_port())
+            folder = after.enter_context(tempfile.TemporaryDirectory())
             world = World(driver, lambda env: Driver(LANGUAGES[name], env))
             if registry != "memory":
                 world.registry = registries.open(registry, scenario.get("needs", ()))
@@ -33,7 +35,8 @@ def run(case, pool, registries):
             return f"{why}: {type(error).__name__}: {error}"
         place = why
         try:
-            for number, step in enumerate(steps(scenario, world.url, held.getsockname()[1]), 1):
+            filled = steps(scenario, world.url, held.getsockname()[1], folder)
+            for number, step in enumerate(filled, 1):
                 why = f"{place}, step {number}: {json.dumps(step)[:2000]}"
                 world.step(step)
             why = f"{place}, at its end"

@@ -162,7 +162,7 @@ impl ConsulFollow {
         let empty = known.is_empty();
         let changes = read::changes(&consul, &service, known, &answer)?;
         if known.is_empty() && !empty {
-            let listing = read::confirm(&consul, &service).await?;
+            let listing = read::load(&consul, &service, Some(read::position(&answer))).await?;
             self.known = consul.recall(&service, listing.position);
             return Ok(Update::List(listing));
         }

@@ -101,20 +101,19 @@ pub(super) fn changes(
     Ok(changes)
 }
 
+/// Reads a service. `since`: where it was read before; an empty list is then proven, if it can be.
 pub(super) async fn load(consul: &Consul, name: &str, since: Option<Position>) -> Result<Listing> {
     let answer = consul.http.call(of_leader(service(consul, name))).await?;
     believable(consul, &answer)?;
     let mut known = Known::default();
     let changes = changes(consul, name, &mut known, &answer)?;
-    if known.is_empty() && since.is_some() {
-        return confirm(consul, name).await;
-    }
     if known.is_empty() {
         not_hidden(consul, &format!("read {name:?}"), name).await?;
     }
+    let proven = !known.is_empty() || since.is_none() || hides_nothing(consul).await?;
     let position = position(&answer);
     consul.remember(name, position, known);
-    Ok(listing(changes, position, true))
+    Ok(listing(changes, position, proven))
 }
 
 fn listing(changes: Vec<Change>, position: Position, proven: bool) -> Listing {
@@ -123,24 +122,6 @@ fn listing(changes: Vec<Change>, position: Position, proven: bool) -> Listing {
         Change::Delete { .. } => None,
     };
     Listing { records: changes.into_iter().filter_map(record).collect(), position, proven }
-}
-
-/// Reads a service anew that seems to be empty, from a leader that has made sure it is one.
-pub(super) async fn confirm(consul: &Consul, name: &str) -> Result<Listing> {
-    let answer = consul.http.call(of_leader(service(consul, name))).await?;
-    believable(consul, &answer)?;
-    let mut known = Known::default();
-    let changes = changes(consul, name, &mut known, &answer)?;
-    if known.is_empty() {
-        not_hidden(consul, &format!("read {name:?}"), name).await?;
-    }
-    // Somebody who hides what we may not read has to say so, which is done to whoever has a token only, or has nothing to
-    // hide.
-    let tells = consul.http.has_token() && tells_what_it_hides(consul).await?;
-    let proven = known.is_empty() && (tells || hides_nothing(consul).await?);
-    let position = position(&answer);
-    consul.remember(name, position, known);
-    Ok(listing(changes, position, proven))
 }
 
 /// Fails if we may not read the services of this name; an empty name is for all. An answer that is empty for this reason
@@ -167,6 +148,12 @@ pub(super) async fn not_hidden(consul: &Consul, what: &str, name: &str) -> Resul
     Err(hidden(consul, what, &format!("{kind} {name:?} {{ policy = \"read\" }}")))
 }
 
+/// Whether an empty answer has to mean that there is nothing: whoever hides what we may not read says so, which is done to
+/// whoever has a token only, or has nothing to hide.
+async fn hides_nothing(consul: &Consul) -> Result<bool> {
+    Ok(consul.http.has_token() && tells_what_it_hides(consul).await? || has_no_rights(consul).await?)
+}
+
 /// Whether the agent says that rights hid something: from 1.11 on, which also brought a stream of metrics.
 async fn tells_what_it_hides(consul: &Consul) -> Result<bool> {
     let mut ask = Ask::get("/v1/agent/metrics/stream", "ask what the agent can do", "");
@@ -178,7 +165,7 @@ async fn tells_what_it_hides(consul: &Consul) -> Result<bool> {
 }
 
 /// Whether there are no rights at all.
-async fn hides_nothing(consul: &Consul) -> Result<bool> {
+async fn has_no_rights(consul: &Consul) -> Result<bool> {
     match consul.http.found(Ask::get("/v1/acl/token/self", "ask whether ACLs are on", "")).await? {
         Ok(_) => Ok(false),
         Err((error, _)) => Ok(error.message().contains("ACL support disabled")),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// One scenario as its file has it: with placeholders.
 #[derive(Clone, Debug)]
@@ -22,17 +23,19 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The steps for the registry at `url`, and what keeps their port free for them.
+    /// The steps for the registry at `url`, and what keeps their port and folder for them.
     ///
     /// # Errors
     /// When filling in the placeholders did not leave JSON.
-    pub fn steps(&self, url: &str) -> Result<(Vec<Value>, UdpSocket), String> {
+    pub fn steps(&self, url: &str) -> Result<(Vec<Value>, (UdpSocket, TempDir)), String> {
         let held = free_port();
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
         let port = held.local_addr().map_err(|error| error.to_string())?.port().to_string();
         let text = self.text.replace("\"{port}\"", &port).replace("{port}", &port).replace("{url}", url);
+        let text = text.replace("{folder}", &folder.path().to_string_lossy());
         let filled: Value = serde_json::from_str(&repeated(&text)).map_err(|error| error.to_string())?;
         let steps = filled["steps"].as_array().cloned().ok_or("it has no steps")?;
-        Ok((steps, held))
+        Ok((steps, (held, folder)))
     }
 }
 
