@@ -963,9 +963,25 @@ typedef struct callsheet_stats_t {
      */
     uint64_t live_services;
     /**
+     * Of these, how many show the registry's last list, as it is away or refuses.
+     */
+    uint64_t stale_services;
+    /**
+     * Of these, how many show a list that was saved on disk.
+     */
+    uint64_t disk_services;
+    /**
+     * Of these, how many show what a fallback registry says.
+     */
+    uint64_t fallback_services;
+    /**
      * Watches, pickers and callbacks that are open.
      */
     uint64_t subscribers;
+    /**
+     * 1 while the circuit breaker is open: all requests but one in a while fail at once.
+     */
+    uint64_t breaker_open;
     /**
      * Times that a registration was written to the registry.
      */
@@ -1010,6 +1026,22 @@ typedef struct callsheet_stats_t {
      * Values under a service's name that are no instance.
      */
     uint64_t undecodable;
+    /**
+     * Times that a saved list was shown, as the registry could not be read.
+     */
+    uint64_t disk_loads;
+    /**
+     * Times that a fallback registry's list was shown, as the registry could not be read.
+     */
+    uint64_t fallback_loads;
+    /**
+     * Times that the circuit breaker opened, after failures in a row.
+     */
+    uint64_t breaker_opened;
+    /**
+     * Requests that were not made, as the circuit breaker was open.
+     */
+    uint64_t held_back;
     /**
      * Watched services dropped because nobody used them.
      */
