@@ -2608,7 +2608,7 @@ void callsheet_watch_free(struct callsheet_watch_t *watch);
         sizeof(callsheet_picker_options_t), (int32_t)CALLSHEET_POLICY_P2C, NULL       \
     }
 
-#define CALLSHEET_STATS_INIT                                                                              \
-    {                                                                                                     \
-        sizeof(callsheet_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                \
+#define CALLSHEET_STATS_INIT                                                                                      \
+    {                                                                                                             \
+        sizeof(callsheet_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0\
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from servers import Consul, Refused, Unreachable
 
-from .consul_history import ConsulHistory
+from .consul_history import GUESTS, ConsulHistory
 from .consul_invariants import of_agents, of_catalog
 from .consul_shown import shown_all
 from .ground import Ground, Group, Menu
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .schedule import Step
 
 SERVERS = 3
-# What nodes without an agent are called.
-GUESTS = "elsewhere-"
 # Longer than any storm.
 PATIENCE = 60.0
 AGENTS = 2

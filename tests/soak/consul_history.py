@@ -1,5 +1,9 @@
-"""The states that Consul was in, as each server told them in a query that waits. A state that came and went while all
-three were being asked anew is not known, but only what changed between its neighbours can have been otherwise in it.
+"""The states that Consul was in, as each server told them in a query that waits.
+
+A state that came and went while all three were being asked anew is not known. What is the very same entry in both its
+neighbours was in it as well; what changed between them can have been otherwise, with a count that is not below the one
+before and not above the one after; and what comes and goes, as guests and usurpers do, may have come and gone, if the
+index of Consul leaves room for that.
 """
 
 from __future__ import annotations
@@ -8,12 +12,13 @@ import bisect
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from servers import Unreachable
 
 from .consul_shown import shown_all
+from .lines import SHOWN
 from .parts import SERVICES
 from .shown import Shown, is_healthy
 
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
 
     from .lines import State
 
+#: What nodes without an agent are called.
+GUESTS = "elsewhere-"
+#: Steps of Consul's index in which something comes and goes.
+COME_AND_GO = 2
 #: How long a query waits, and how long a server may be silent.
 WAIT = 5
 SILENCE = 8.0
@@ -62,16 +71,21 @@ class ConsulLine:
         with self._moments.lock:
             return 2 * self._moments.indexes[-1]
 
+    def told(self, start: int) -> list[str]:
+        with self._moments.lock:
+            first = max(0, bisect.bisect_left(self._moments.indexes, start // 2) - 2)
+            shown = self._moments.indexes[first : first + SHOWN]
+            return [f"{2 * index}: {sorted(self._state(self._moments.at[index]))}" for index in shown]
+
     def find(self, state: State, start: int) -> int | None:
         moments = self._moments
         with moments.lock:
             first = bisect.bisect_left(moments.indexes, (start + 1) // 2)
             for number in range(max(first, 1), len(moments.indexes)):
                 index = moments.indexes[number]
-                before, after = moments.at[moments.indexes[number - 1]], moments.at[index]
-                if 2 * index - 1 >= start and self._between(state, before, after):
+                if 2 * index - 1 >= start and self._between(state, number):
                     return 2 * index - 1
-                if state == self._state(after):
+                if state == self._state(moments.at[index]):
                     return 2 * index
             return 0 if start == 0 and not state else None
 
@@ -81,36 +95,54 @@ class ConsulLine:
     def _is_seen(self, word: Shown) -> bool:
         return is_healthy(word) or not self._healthy
 
-    def _between(self, state: State, before: Moment, after: Moment) -> bool:
-        """Whether it may have been so between two moments: what did not change is in it, and else only what did."""
+    def _between(self, state: State, number: int) -> bool:
+        """Whether it may have been so just before a moment, and after the one before it."""
+        indexes = self._moments.indexes[number - 1 : number + 1]
+        before, after = (self._moments.at[index] for index in indexes)
+        room = indexes[1] - indexes[0] > COME_AND_GO
         changed = {id for id in before.keys() | after.keys() if before.get(id) != after.get(id)}
-        if len(changed) < 2 and not _went_on(before, after, changed):
-            return False  # one step, without anything between
         kept = {word for id, (word, _) in before.items() if id not in changed and self._is_seen(word)}
-        others = state - kept
-        ids = [word.split(" ")[0] for word in others]
+        others = [word.split(" ") for word in state - kept]
+        ids = {id for id, _, _ in others}
+        known = before.keys() | after.keys()
+        went = {
+            id
+            for id, n, _ in others
+            if room and (id not in known or not n.isdigit()) and self._comes_and_goes(id)
+        }
+        if len(changed) < 2 and not _went_on(before, after, changed) and not went:
+            return False  # one step, without anything between
         return (
             kept <= state
-            and changed.issuperset(ids)
-            and len(set(ids)) == len(ids)
-            and all(_may_be(word, before, after) for word in others)
+            and len(ids) == len(others)
+            and ids.isdisjoint(known - changed)
+            and ids <= changed | went
+            and all(
+                self._may_be(id, n, number) if n.isdigit() else room or id in changed for id, n, _ in others
+            )
         )
+
+    def _comes_and_goes(self, id: str) -> bool:
+        return id.startswith(GUESTS) or any(id in moment for moment in self._moments.at.values())
+
+    def _may_be(self, id: str, n: str, number: int) -> bool:
+        """Whether an instance may have been so before a moment. Its updates are counted."""
+        earlier = self._count(id, range(number - 1, -1, -1))
+        later = self._count(id, range(number, len(self._moments.indexes)))
+        return (earlier is None or earlier <= int(n)) and (later is None or int(n) <= later)
+
+    def _count(self, id: str, numbers: Iterable[int]) -> int | None:
+        """The first count of an instance that is known of these moments."""
+        for number in numbers:
+            word, _ = self._moments.at[self._moments.indexes[number]].get(id, ("  ", None))
+            if (n := word.split(" ")[1]).isdigit():
+                return int(n)
+        return None
 
 
 def _went_on(before: Moment, after: Moment, changed: set[str]) -> bool:
     """Whether one that changed was in both, so that it may have changed more than once."""
     return any(id in before and id in after for id in changed)
-
-
-def _may_be(word: Shown, before: Moment, after: Moment) -> bool:
-    """Whether an instance may have been so between two moments. Its updates are counted."""
-    id, n, _ = word.split(" ")
-    least, most = (moment[id][0].split(" ")[1] if id in moment else None for moment in (before, after))
-    if not n.isdigit():
-        return n in (least, most)
-    return (least is None or not least.isdigit() or int(least) <= int(n)) and (
-        most is None or not most.isdigit() or int(n) <= int(most)
-    )
 
 
 class ConsulHistory:

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .lines import SHOWN
 from .parts import PREFIX, SERVICES
 from .shown import Shown, is_healthy, shown
 
@@ -41,6 +42,12 @@ class EtcdLine:
     @property
     def here(self) -> int:
         return len(self.states) - 1
+
+    def told(self, start: int) -> list[str]:
+        first = max(0, start - 2)
+        return [
+            f"{at}: {sorted(state)}" for at, state in enumerate(self.states[first : start + SHOWN], first)
+        ]
 
     def find(self, state: State, start: int) -> int | None:
         try:

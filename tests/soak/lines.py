@@ -9,6 +9,10 @@ from .shown import Shown
 State = frozenset[Shown]
 
 
+#: How many states a person is shown.
+SHOWN = 12
+
+
 class Line(Protocol):
     """The states of one service as those see it who see all, or only the healthy ones. Places in it are numbers that
     grow, and mean the same however much more becomes known.
@@ -20,6 +24,9 @@ class Line(Protocol):
     @property
     def here(self) -> int:
         """The place of the latest."""
+
+    def told(self, start: int) -> list[str]:
+        """The states from a place on, some of them, for a person."""
 
     def find(self, state: State, start: int) -> int | None:
         """The first place, not before `start`, at which it was, or may have been, in this state."""

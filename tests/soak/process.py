@@ -139,7 +139,8 @@ class Process:
             for name, track in self.tracks.items():
                 track.judge(self._lines[name])
                 wrong += track.problems
-                wrong += [track.unexplained] if track.unexplained else []
+                if track.unexplained:
+                    wrong += [track.unexplained, *track.context(self._lines[name])]
             return wrong
 
     def _read(self) -> None:

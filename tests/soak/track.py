@@ -25,6 +25,8 @@ class Track:
         self._at = 0
         #: What is to be judged yet. A number is a place in the history before which nothing is true any more.
         self._open: deque[State | int] = deque()
+        #: The last that were judged, and where they were so.
+        self._trail: deque[tuple[int, State]] = deque(maxlen=6)
 
     def anew(self, line: Line) -> None:
         """It is opened by another process, which must not see what is older than itself."""
@@ -54,6 +56,15 @@ class Track:
                 return
             self._at = found
             self._open.popleft()
+            if not isinstance(first, int):
+                self._trail.append((found, first))
+
+    def context(self, line: Line) -> list[str]:
+        """What a person needs to see why."""
+        return [
+            f"  it had seen {[f'{at}: {sorted(state)}' for at, state in self._trail]}",
+            *(f"  the store was {told}" for told in line.told(self._at)),
+        ]
 
     @property
     def unexplained(self) -> str | None:

@@ -63,6 +63,21 @@ def test_updates_are_counted() -> None:
     assert line.find(frozenset(), 21) == 39
 
 
+def test_what_comes_and_goes_may_have_come_and_gone() -> None:
+    line = line_of(moment(A, B), moment(B), moment(B, "a 4 passing"))
+    guest = "elsewhere-guests-a-0 g0 passing"
+    assert line.find(frozenset({B, guest}), 41) == 59
+    assert line.find(frozenset({B, guest, "a 2 passing"}), 41) == 59
+    assert line.find(frozenset({B, "a usurper critical"}), 41) == 59
+    assert line.find(frozenset({guest}), 41) is None, "what did not change was there"
+    assert line.find(frozenset({B, "a 5 passing"}), 41) is None, "updates are counted"
+    assert line.find(frozenset({B, "d 1 passing"}), 41) is None, "who was never there"
+    near = Moments()
+    near.add(10, moment(B))
+    near.add(12, moment(B, stamp=1))
+    assert ConsulLine(near, healthy=False).find(frozenset({B, guest}), 21) is None, "there was no room"
+
+
 def test_one_step_has_nothing_in_between() -> None:
     line = line_of(moment(A, B), moment(A))
     assert line.find(frozenset({A, "b 1 critical"}), 21) is None
