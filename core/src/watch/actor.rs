@@ -214,6 +214,7 @@ impl Actor {
         self.believed = Some(position);
         self.origin = Origin::Disk;
         self.shown = Some(instances);
+        self.standby = None;
         self.start.counters.disk_loads.one();
         tracing::warn!(
             service = &*self.shared.name,
