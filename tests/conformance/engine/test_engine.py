@@ -126,7 +126,7 @@ def test_the_flat_form_of_the_readme():
 
 def test_every_request_survives_the_flat_form():
     for _, scenario in scenarios():
-        for step in steps(scenario, "memory:x", 1):
+        for step in steps(scenario, "memory:x", 1, "/folder"):
             asked = request(step, "memory:x")
             line = flat(asked)
             assert "\n" not in line and "\0" not in line
