@@ -22,11 +22,23 @@ def free(count: int) -> list[int]:
     raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST}")
 
 
+def held(port: int) -> socket.socket:
+    """Keeps a TCP port from all who ask here, in whichever process, while it is open and also while nobody listens."""
+    holder = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        raise
+    return holder
+
+
 def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
+    with socket.socket() as listener, socket.socket(type=socket.SOCK_DGRAM) as holder:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
+            holder.bind(("127.0.0.1", port))
         except OSError:
             return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ class Proxy:
         self._name = name
         self._path = f"/proxies/{name}"
         self.upstream = upstream
+        # While it is disabled its port is its own as well.
+        self._held: socket.socket | None = None
         self.endpoint = endpoint or self._listen_somewhere()
         if endpoint is not None:
             self.listen()
@@ -55,6 +58,8 @@ class Proxy:
     def remove(self) -> None:
         """Cut all connections, and be no more."""
         self.process.call("DELETE", self._path)
+        if self._held is not None:
+            self._held.close()
 
     def renew(self) -> None:
         """As `heal`, but cuts all connections and is quick: of a connection that was given up while data was held back,
@@ -102,13 +107,21 @@ class Proxy:
         )
 
     def _listen_somewhere(self, attempts: int = 5) -> str:
-        endpoint = f"127.0.0.1:{ports.free(1)[0]}"
+        port = ports.free(1)[0]
+        endpoint = f"127.0.0.1:{port}"
+        held = None
         try:
+            held = ports.held(port)
             self._listen(endpoint)
-        except RuntimeError as error:
-            if "address already in use" not in str(error) or attempts == 1:
+        except (OSError, RuntimeError) as error:
+            if held is not None:
+                held.close()
+            if (
+                isinstance(error, RuntimeError) and "address already in use" not in str(error)
+            ) or attempts == 1:
                 raise
             return self._listen_somewhere(attempts - 1)
+        self._held = held
         return endpoint
 
     def _listen(self, endpoint: str) -> None:
