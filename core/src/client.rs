@@ -458,6 +458,7 @@ impl Inner {
     }
 
     async fn register(&self, registration: Registration, attempt: &Attempt) -> Result<Unclaimed> {
+        self.registry.writable()?;
         let limit = self.config.timeout;
         let address = match registration.address.clone().or_else(|| self.config.address.clone()) {
             Some(address) => address,

@@ -125,8 +125,9 @@ impl Disk {
             OpenOptions::new().write(true).create(true),
         )?;
         locked(&lock)?;
-        let there = read(&path).ok().and_then(|bytes| self.whole(service, &bytes));
-        if there.is_some_and(|there| there.at > saved.at) {
+        if let Ok(there) = read(&path)
+            && self.sealed(service, &there).is_some_and(|(_, at, _)| at > saved.at)
+        {
             return Ok(());
         }
         let new = self.folder.join(format!("new-{:016x}@{}", random_u64(), self.key));
@@ -156,8 +157,7 @@ impl Disk {
         let mut before = &b"\n["[..];
         for instance in saved.instances.iter() {
             rest.extend_from_slice(before);
-            let record = Record { instance: Instance::clone(instance), owner: None, note: String::new() };
-            rest.extend_from_slice(&codec::encode(&record));
+            rest.extend_from_slice(&codec::encode(&Record::unowned(Instance::clone(instance))));
             before = b",\n";
         }
         if saved.instances.is_empty() {
@@ -227,17 +227,21 @@ impl Disk {
         }
     }
 
-    /// What stands in a file, unless anything in it is not as it was written.
-    fn whole(&self, service: &str, bytes: &[u8]) -> Option<Saved> {
+    /// A file taken apart, unless anything in it is not as it was written: what it says of its list, when that was, and the
+    /// list.
+    fn sealed<'a>(&self, service: &str, bytes: &'a [u8]) -> Option<(Head, SystemTime, &'a [u8])> {
         let (seal, rest): (Seal, _) = line(bytes)?;
         if seal.callsheet != FORMAT || seal.sum != fnv1a(rest) {
             return None;
         }
-        let (head, body): (Head, _) = line(rest)?;
+        let (head, list): (Head, _) = line(rest)?;
         let at = UNIX_EPOCH.checked_add(Duration::from_millis(head.at))?;
-        if head.service != service || head.registry != self.source || at > SystemTime::now() + SKEW {
-            return None;
-        }
+        let ours = head.service == service && head.registry == self.source && at <= SystemTime::now() + SKEW;
+        ours.then_some((head, at, list))
+    }
+
+    fn whole(&self, service: &str, bytes: &[u8]) -> Option<Saved> {
+        let (head, at, body) = self.sealed(service, bytes)?;
         let values: Vec<&serde_json::value::RawValue> = serde_json::from_slice(body).ok()?;
         let mut instances = Vec::with_capacity(values.len());
         for value in values {

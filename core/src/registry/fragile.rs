@@ -45,7 +45,7 @@ impl Registry for Fragile {
 
     async fn load(&self, service: &str, _: Option<Position>) -> Result<Listing> {
         let instance = Instance::new(service, "10.0.0.1", 1);
-        let records = vec![Record { instance, owner: None, note: String::new() }];
+        let records = vec![Record::unowned(instance)];
         Ok(Listing { records, position: Position { epoch: 1, index: 1 }, proven: true })
     }
 

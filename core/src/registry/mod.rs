@@ -29,7 +29,7 @@ use async_trait::async_trait;
 
 use crate::config::{Config, Scheme};
 use crate::diagnosis::Finding;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::health::Check;
 use crate::instance::Instance;
 use crate::stats::Counters;
@@ -44,6 +44,13 @@ pub(crate) struct Record {
     pub(crate) owner: Option<Owner>,
     /// Why the status is what it is, for registries that show such a text. Not part of what readers get.
     pub(crate) note: String,
+}
+
+impl Record {
+    /// What nobody keeps there whom we know.
+    pub(crate) fn unowned(instance: Instance) -> Self {
+        Record { instance, owner: None, note: String::new() }
+    }
 }
 
 /// A place in a registry's history. Positions of different epochs can't be compared.
@@ -169,15 +176,25 @@ pub(crate) trait Registry: Send + Sync + 'static {
     fn source(&self) -> &str;
     /// Asks the registry something cheap now.
     async fn ping(&self) -> Result<()>;
+    /// Fails where nothing can be registered, and says why. Asked before [`Registry::advertised_address`] and
+    /// [`Registry::publish`], which such a registry does not have.
+    fn writable(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The address under which this process is reachable for those who read this registry. Does not fail because the
     /// registry is down: registering then would.
-    async fn advertised_address(&self) -> Result<String>;
+    async fn advertised_address(&self) -> Result<String> {
+        Err(Error::new(Code::Internal, "a registry that is only read was asked to write"))
+    }
     /// Whether it can store the instance at all, beyond the limits of all registries.
     fn takes(&self, _: &Instance) -> Result<()> {
         Ok(())
     }
     /// Writes an instance and keeps it alive.
-    async fn publish(&self, publish: Publish) -> Result<Published>;
+    async fn publish(&self, _: Publish) -> Result<Published> {
+        Err(Error::new(Code::Internal, "a registry that is only read was asked to write"))
+    }
     /// Reads a service. `since` is the position of the last list, for registries that prove emptiness by it.
     async fn load(&self, service: &str, since: Option<Position>) -> Result<Listing>;
     /// Follows a service from where a load ended.

@@ -2,13 +2,13 @@
 //! (`truth`) apart from what subscribers see, because an empty answer may have to be proven first, and because others stand
 //! in for a registry that was never read: what is saved on disk, then the fallback registries.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::known::Known;
 use super::service::{Shared, Start};
 use super::standby::{Given, Standby, Word};
 use super::{ASKED_FOR, HELD, bounded};
@@ -16,7 +16,7 @@ use crate::backoff::{Backoff, MAX_RETRY};
 use crate::cache::{Saved, Saver};
 use crate::error::{Code, Error, Result};
 use crate::instance::Instance;
-use crate::registry::{Change, Listing, Position, Record, Update};
+use crate::registry::{Listing, Position, Update};
 use crate::runtime::within;
 use crate::snapshot::{Freshness, Snapshot};
 
@@ -29,7 +29,7 @@ pub(super) struct Actor {
     shared: Arc<Shared>,
     start: Start,
     backoff: Backoff,
-    truth: BTreeMap<String, Arc<Instance>>,
+    truth: Known,
     /// What subscribers see; `None` while nothing was ever loaded.
     shown: Option<Arc<[Arc<Instance>]>>,
     origin: Origin,
@@ -83,7 +83,7 @@ impl Actor {
             shared,
             start,
             backoff: Backoff::new(MAX_RETRY),
-            truth: BTreeMap::new(),
+            truth: Known::default(),
             shown: None,
             origin: Origin::Registry,
             believed: None,
@@ -197,9 +197,14 @@ impl Actor {
         if self.shown.is_none() && self.lacks_standby() {
             self.stand_by();
         }
-        if let Some(error) = &self.failed
-            && (self.standby.is_none() || self.in_vain)
-        {
+        if self.standby.is_none() || self.in_vain {
+            self.tell_why();
+        }
+    }
+
+    /// Tells lookups that wait why there is nothing, if that is known.
+    fn tell_why(&self) {
+        if let Some(error) = &self.failed {
             self.shared.first.failed(error, self.start.breaker.tried());
         }
     }
@@ -210,7 +215,7 @@ impl Actor {
         let Some(Saved { instances, position, at }) = saver.load(&self.shared.name).await else { return };
         let age = SystemTime::now().duration_since(at).unwrap_or_default();
         self.confirmed = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-        self.truth = instances.iter().map(|instance| (instance.id.clone(), instance.clone())).collect();
+        self.truth = Known::of(&instances);
         self.believed = Some(position);
         self.origin = Origin::Disk;
         self.shown = Some(instances);
@@ -241,9 +246,7 @@ impl Actor {
             Word::Asking => {}
             Word::Nothing => {
                 self.in_vain = true;
-                if let Some(error) = &self.failed {
-                    self.shared.first.failed(error, self.start.breaker.tried());
-                }
+                self.tell_why();
             }
             Word::List(Given { source, instances }) => {
                 self.in_vain = false;
@@ -296,7 +299,7 @@ impl Actor {
             };
             match update {
                 Ok(Update::Changes { changes, position }) => {
-                    changes.into_iter().for_each(|change| self.apply(change));
+                    changes.into_iter().for_each(|change| self.truth.apply(change));
                     if let Err(error) = self.bounded(self.truth.len()) {
                         return End::Broken(error);
                     }
@@ -332,11 +335,7 @@ impl Actor {
 
     /// Takes a whole list as the truth, and shows it unless it is an empty one that nothing proves.
     fn accept(&mut self, listing: Listing) {
-        let mut previous = std::mem::take(&mut self.truth);
-        for Record { instance, .. } in listing.records {
-            let kept = previous.remove(&instance.id).filter(|kept| **kept == instance);
-            self.truth.insert(instance.id.clone(), kept.unwrap_or_else(|| Arc::new(instance)));
-        }
+        self.truth.replace(listing.records);
         // What a fallback says proves nothing of the registry.
         let fallback = matches!(self.origin, Origin::Fallback(_));
         let emptied =
@@ -353,20 +352,6 @@ impl Actor {
         }
     }
 
-    fn apply(&mut self, change: Change) {
-        match change {
-            Change::Put(Record { instance, .. }) => match self.truth.get(&instance.id) {
-                Some(known) if **known == instance => {}
-                _ => {
-                    self.truth.insert(instance.id.clone(), Arc::new(instance));
-                }
-            },
-            Change::Delete { id } => {
-                self.truth.remove(&id);
-            }
-        }
-    }
-
     /// Shows the truth, live.
     fn believe(&mut self) {
         self.held_until = None;
@@ -377,8 +362,7 @@ impl Actor {
         self.live = true;
         self.origin = Origin::Registry;
         (self.standby, self.failed) = (None, None);
-        let instances: Arc<[Arc<Instance>]> = self.truth.values().cloned().collect();
-        self.shown = Some(instances);
+        self.shown = Some(self.truth.list());
         self.show(None);
         self.save();
     }

@@ -3,6 +3,7 @@
 
 mod actor;
 mod first;
+mod known;
 mod names;
 mod service;
 mod standby;

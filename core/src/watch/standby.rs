@@ -1,7 +1,6 @@
 //! What stands in for a registry that was never read: the fallback registries, in their order. The first that knows an
 //! instance of the service is followed until it breaks, and then they are asked again from the first on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::bounded;
+use super::known::Known;
 use crate::backoff::{Backoff, MAX_RETRY};
 use crate::error::Result;
 use crate::instance::Instance;
-use crate::registry::{Change, Listing, Record, Registry, Update};
+use crate::registry::{Registry, Update};
 use crate::runtime::within;
 
 /// What the fallbacks have to say.
@@ -86,24 +86,22 @@ impl Asker {
     /// Follows one of them for as long as it knows an instance; whether it knew one.
     async fn follow(&self, registry: &Arc<dyn Registry>) -> Result<bool> {
         let late = || format!("{} did not answer within {:?}", registry.source(), self.timeout);
-        let listing = within(self.timeout, registry.load(&self.service, None), late).await?;
+        let listing = within(self.timeout, registry.load(&self.service, None), &late).await?;
         bounded(&self.service, registry.source(), listing.records.len())?;
         let position = listing.position;
         let mut known = Known::default();
-        known.replace(listing);
+        known.replace(listing.records);
         let source: Arc<str> = registry.source().into();
         let mut follow = None;
         let mut found = false;
-        while !known.0.is_empty() && bounded(&self.service, registry.source(), known.0.len()).is_ok() {
+        while !known.is_empty() && bounded(&self.service, registry.source(), known.len()).is_ok() {
             found = true;
-            let given = Given { source: source.clone(), instances: known.0.values().cloned().collect() };
+            let given = Given { source: source.clone(), instances: known.list() };
             self.words.send_replace(Word::List(given));
             let follow = match &mut follow {
                 Some(follow) => follow,
-                None => {
-                    let late = || format!("{} did not answer within {:?}", registry.source(), self.timeout);
-                    follow.insert(within(self.timeout, registry.follow(&self.service, position), late).await?)
-                }
+                None => follow
+                    .insert(within(self.timeout, registry.follow(&self.service, position), &late).await?),
             };
             loop {
                 match follow.next().await {
@@ -113,7 +111,7 @@ impl Asker {
                         break;
                     }
                     Ok(Update::List(listing)) => {
-                        known.replace(listing);
+                        known.replace(listing.records);
                         break;
                     }
                     // It is asked again, after the pause of who asks in vain.
@@ -122,24 +120,5 @@ impl Asker {
             }
         }
         Ok(found)
-    }
-}
-
-#[derive(Default)]
-struct Known(BTreeMap<String, Arc<Instance>>);
-
-impl Known {
-    fn replace(&mut self, listing: Listing) {
-        let of = |Record { instance, .. }: Record| (instance.id.clone(), Arc::new(instance));
-        self.0 = listing.records.into_iter().map(of).collect();
-    }
-
-    fn apply(&mut self, change: Change) {
-        match change {
-            Change::Put(Record { instance, .. }) => {
-                _ = self.0.insert(instance.id.clone(), Arc::new(instance))
-            }
-            Change::Delete { id } => _ = self.0.remove(&id),
-        }
     }
 }

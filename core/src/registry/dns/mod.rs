@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::answer::Answer;
 use self::ask::Resolvers;
-use super::{Follow, FollowNames, Listing, Position, Publish, Published, Record, Registry, Update};
+use super::{Follow, FollowNames, Listing, Position, Record, Registry, Update};
 use crate::config::Config;
 use crate::diagnosis::Finding;
 use crate::error::{Code, Error, Result};
@@ -79,8 +79,7 @@ impl Zone {
 }
 
 fn listing(answer: &Answer) -> Listing {
-    let record =
-        |instance: &Instance| Record { instance: instance.clone(), owner: None, note: String::new() };
+    let record = |instance: &Instance| Record::unowned(instance.clone());
     Listing {
         records: answer.instances.iter().map(record).collect(),
         position: Position { epoch: 0, index: 0 },
@@ -99,16 +98,8 @@ impl Registry for DnsRegistry {
         self.0.ask("callsheet").await.map(drop)
     }
 
-    async fn advertised_address(&self) -> Result<String> {
-        Err(read_only(self.source()))
-    }
-
-    fn takes(&self, _: &Instance) -> Result<()> {
-        Err(read_only(self.source()))
-    }
-
-    async fn publish(&self, _: Publish) -> Result<Published> {
-        Err(read_only(self.source()))
+    fn writable(&self) -> Result<()> {
+        Err(Error::invalid(format!("nothing can be registered in {}: DNS is read only", self.source())))
     }
 
     async fn load(&self, service: &str, _: Option<Position>) -> Result<Listing> {
@@ -147,11 +138,6 @@ impl Registry for DnsRegistry {
             },
         ]
     }
-}
-
-/// Why nothing can be registered here.
-fn read_only(source: &str) -> Error {
-    Error::invalid(format!("nothing can be registered in {source}: DNS is read only"))
 }
 
 struct Changes {

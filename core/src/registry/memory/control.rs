@@ -97,7 +97,7 @@ impl Memory {
     /// `invalid_argument` when the instance is not valid.
     pub fn put(&self, instance: Instance) -> Result<()> {
         instance.validate()?;
-        self.set(|state| state.put(Record { instance, owner: None, note: String::new() }, None));
+        self.set(|state| state.put(Record::unowned(instance), None));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use self::list::List;
-use super::{Follow, FollowNames, Listing, Position, Publish, Published, Record, Registry, Update};
+use super::{Follow, FollowNames, Listing, Position, Record, Registry, Update};
 use crate::config::Config;
 use crate::diagnosis::Finding;
 use crate::error::{Code, Error, Result};
@@ -161,8 +161,7 @@ impl File {
     }
 
     fn listing(list: &List, index: u64, service: &str) -> Listing {
-        let record =
-            |instance: &Instance| Record { instance: instance.clone(), owner: None, note: String::new() };
+        let record = |instance: &Instance| Record::unowned(instance.clone());
         Listing {
             records: list.get(service).into_iter().flatten().map(record).collect(),
             position: Position { epoch: 0, index },
@@ -181,16 +180,11 @@ impl Registry for StaticFile {
         self.0.now().await.map(drop)
     }
 
-    async fn advertised_address(&self) -> Result<String> {
-        Err(read_only(self.source()))
-    }
-
-    fn takes(&self, _: &Instance) -> Result<()> {
-        Err(read_only(self.source()))
-    }
-
-    async fn publish(&self, _: Publish) -> Result<Published> {
-        Err(read_only(self.source()))
+    fn writable(&self) -> Result<()> {
+        Err(Error::invalid(format!(
+            "{} is a list that people write, so nothing can be registered there: edit the file",
+            self.source()
+        )))
     }
 
     async fn load(&self, service: &str, _: Option<Position>) -> Result<Listing> {
@@ -224,13 +218,6 @@ impl Registry for StaticFile {
 
 fn format_of(path: &Path) -> &'static str {
     if list::is_toml(path) { "TOML" } else { "JSON" }
-}
-
-/// Why nothing can be registered here.
-fn read_only(source: &str) -> Error {
-    Error::invalid(format!(
-        "{source} is a list that people write, so nothing can be registered there: edit the file"
-    ))
 }
 
 struct Changes {
