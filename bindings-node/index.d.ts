@@ -132,6 +132,8 @@ export interface ConnectOptions extends RefOptions {
   key?: string | undefined
   /** The name to expect in the server's certificate. */
   serverName?: string | undefined
+  /** Takes anybody for the registry: its certificate is not verified. For trials only; a warning says so. Default: false. */
+  insecure?: boolean | undefined
   /** Where in the registry the services are. */
   prefix?: string | undefined
   /** The datacenter to ask. */
@@ -513,6 +515,8 @@ export interface Stats {
   readonly subscribers: number
   /** 1 while the circuit breaker is open: all requests but one in a while fail at once. */
   readonly breakerOpen: number
+  /** Requests that failed and may be made again now, while others succeed: at most 100. */
+  readonly retryBudget: number
   /** Times that a registration was written to the registry. */
   readonly publishes: number
   /** Tries of that which failed. */
@@ -541,7 +545,7 @@ export interface Stats {
   readonly fallbackLoads: number
   /** Times that the circuit breaker opened, after failures in a row. */
   readonly breakerOpened: number
-  /** Requests that were not made, as the circuit breaker was open. */
+  /** Requests that were not made, as the circuit breaker was open or the retry budget spent. */
   readonly heldBack: number
   /** Watched services dropped because nobody used them. */
   readonly idleDropped: number

@@ -166,6 +166,7 @@ func TestEveryOption(t *testing.T) {
 		"cert":          callsheet.WithCert("/nowhere"),
 		"key":           callsheet.WithKey("/nowhere"),
 		"server_name":   callsheet.WithServerName("registry"),
+		"insecure":      callsheet.WithInsecure(),
 		"timeout":       callsheet.WithTimeout(time.Second),
 		"ttl":           callsheet.WithTTL(1500 * time.Millisecond),
 		"prefix":        callsheet.WithPrefix("/apps/"),

@@ -63,6 +63,9 @@ func WithKey(path string) Option { return WithOption("key", path) }
 // WithServerName says what name the registry's certificate is of.
 func WithServerName(name string) Option { return WithOption("server_name", name) }
 
+// WithInsecure takes anybody for the registry: its certificate is not verified. For trials only; a warning says so.
+func WithInsecure() Option { return WithOption("insecure", "true") }
+
 // WithTimeout says how long one request may take. Default: 5 s.
 func WithTimeout(timeout time.Duration) Option { return withDuration("timeout", timeout) }
 

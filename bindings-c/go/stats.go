@@ -32,6 +32,8 @@ type Stats struct {
 	Subscribers uint64
 	// BreakerOpen is 1 while the circuit breaker is open: all requests but one in a while fail at once.
 	BreakerOpen uint64
+	// RetryBudget counts requests that failed and may be made again now, while others succeed: at most 100.
+	RetryBudget uint64
 	// Publishes counts how often a registration was written to the registry.
 	Publishes uint64
 	// PublishFailures counts tries of that which failed.
@@ -60,7 +62,8 @@ type Stats struct {
 	FallbackLoads uint64
 	// BreakerOpened counts how often the circuit breaker opened, after failures in a row.
 	BreakerOpened uint64
-	// HeldBack counts requests that were not made, as the circuit breaker was open.
+	// HeldBack counts requests that were not made, as the circuit breaker was open or the retry
+	// budget spent.
 	HeldBack uint64
 	// IdleDropped counts watched services dropped because nobody used them.
 	IdleDropped uint64
@@ -93,6 +96,7 @@ func (c *conn) stats() (Stats, bool) {
 		FallbackServices: uint64(read.fallback_services),
 		Subscribers:      uint64(read.subscribers),
 		BreakerOpen:      uint64(read.breaker_open),
+		RetryBudget:      uint64(read.retry_budget),
 		Publishes:        uint64(read.publishes),
 		PublishFailures:  uint64(read.publish_failures),
 		Losses:           uint64(read.losses),

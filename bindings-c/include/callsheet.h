@@ -750,6 +750,11 @@ typedef struct callsheet_connect_options_t {
      * How many of them.
      */
     size_t more_len;
+    /**
+     * Takes anybody for the registry: its certificate is not verified. For trials only; a warning says so. False: not
+     * given.
+     */
+    bool insecure;
 } callsheet_connect_options_t;
 
 /**
@@ -983,6 +988,10 @@ typedef struct callsheet_stats_t {
      */
     uint64_t breaker_open;
     /**
+     * Requests that failed and may be made again now, while others succeed: at most 100.
+     */
+    uint64_t retry_budget;
+    /**
      * Times that a registration was written to the registry.
      */
     uint64_t publishes;
@@ -1039,7 +1048,7 @@ typedef struct callsheet_stats_t {
      */
     uint64_t breaker_opened;
     /**
-     * Requests that were not made, as the circuit breaker was open.
+     * Requests that were not made, as the circuit breaker was open or the retry budget spent.
      */
     uint64_t held_back;
     /**
@@ -2579,7 +2588,7 @@ void callsheet_watch_free(struct callsheet_watch_t *watch);
 #define CALLSHEET_CONNECT_OPTIONS_INIT                                                                         \
     {                                                                                                          \
         sizeof(callsheet_connect_options_t), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-            NULL, 0, -1, -1, -1, -1, -1, -1, NULL, 0                                                           \
+            NULL, 0, -1, -1, -1, -1, -1, -1, NULL, 0, false                                                           \
     }
 
 #define CALLSHEET_FILTER_OPTIONS_INIT                                             \
@@ -2610,5 +2619,5 @@ void callsheet_watch_free(struct callsheet_watch_t *watch);
 
 #define CALLSHEET_STATS_INIT                                                                                      \
     {                                                                                                             \
-        sizeof(callsheet_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0\
+        sizeof(callsheet_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0\
     }

@@ -59,6 +59,9 @@ pub struct callsheet_connect_options_t {
     pub more: *const callsheet_pair_t,
     /// How many of them.
     pub more_len: usize,
+    /// Takes anybody for the registry: its certificate is not verified. For trials only; a warning says so. False: not
+    /// given.
+    pub insecure: bool,
 }
 
 // SAFETY: `repr(C)`, and the size is first.
@@ -88,6 +91,7 @@ unsafe impl Options for callsheet_connect_options_t {
         cache_size: -1,
         more: std::ptr::null(),
         more_len: 0,
+        insecure: false,
     };
 }
 
@@ -131,6 +135,9 @@ unsafe fn connect_options(options: *const callsheet_connect_options_t) -> Result
             if let Some(duration) = duration(name, milliseconds)? {
                 read.set(name, duration.into())?;
             }
+        }
+        if given.insecure {
+            read.set("insecure", true.into())?;
         }
         if given.cache_size != -1 {
             read.set("cache_size", (given.cache_size as f64).into())?;

@@ -30,6 +30,8 @@ pub struct callsheet_stats_t {
     pub subscribers: u64,
     /// 1 while the circuit breaker is open: all requests but one in a while fail at once.
     pub breaker_open: u64,
+    /// Requests that failed and may be made again now, while others succeed: at most 100.
+    pub retry_budget: u64,
     /// Times that a registration was written to the registry.
     pub publishes: u64,
     /// Tries of that which failed.
@@ -58,7 +60,7 @@ pub struct callsheet_stats_t {
     pub fallback_loads: u64,
     /// Times that the circuit breaker opened, after failures in a row.
     pub breaker_opened: u64,
-    /// Requests that were not made, as the circuit breaker was open.
+    /// Requests that were not made, as the circuit breaker was open or the retry budget spent.
     pub held_back: u64,
     /// Watched services dropped because nobody used them.
     pub idle_dropped: u64,
@@ -83,6 +85,7 @@ unsafe impl Options for callsheet_stats_t {
         fallback_services: 0,
         subscribers: 0,
         breaker_open: 0,
+        retry_budget: 0,
         publishes: 0,
         publish_failures: 0,
         losses: 0,
@@ -134,6 +137,7 @@ pub unsafe extern "C" fn callsheet_stats(
                 fallback_services: stats.fallback_services,
                 subscribers: stats.subscribers,
                 breaker_open: stats.breaker_open,
+                retry_budget: stats.retry_budget,
                 publishes: stats.publishes,
                 publish_failures: stats.publish_failures,
                 losses: stats.losses,

@@ -29,6 +29,7 @@ const CONNECT = {
   drain: 'duration',
   emptyHold: 'duration',
   fallback: 'list',
+  insecure: 'flag',
   key: 'text',
   password: 'text',
   prefix: 'text',
@@ -305,6 +306,7 @@ function optionValue(name, value) {
     return argument.milliseconds(name, value) / 1000
   }
   if (typeof value === 'number') return value
+  if (typeof value === 'boolean') return String(value)
   return typeof value === 'string' ? text(name, value) : argument.texts(name, value)
 }
 

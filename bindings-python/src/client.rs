@@ -238,8 +238,11 @@ fn read_options(given: &Bound<'_, PyDict>) -> Result<Options> {
 
 /// `None` for what no option takes.
 fn option_value(name: &str, value: &Bound<'_, PyAny>) -> Result<Option<OptionValue>> {
-    if value.is_instance_of::<PyBool>() || value.is_instance_of::<PyBytes>() {
+    if value.is_instance_of::<PyBytes>() {
         return Ok(None);
+    }
+    if let Ok(flag) = value.cast::<PyBool>() {
+        return Ok(Some(OptionValue::Flag(flag.is_true())));
     }
     if value.is_instance_of::<PyString>() {
         return Ok(Some(OptionValue::Text(text(name, value)?)));

@@ -1,6 +1,7 @@
 //! The circuit breaker between a client and its registry, shared by all its actors. After some failures in a row it is open:
 //! one try in a while goes to the registry, all others fail at once with the reason that is known, and whoever tries first
-//! after the registry is back wakes the rest (https://martinfowler.com/bliki/CircuitBreaker.html).
+//! after the registry is back wakes the rest (https://martinfowler.com/bliki/CircuitBreaker.html). While it is closed, what
+//! failed before is asked again only as far as the retry budget goes.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::budget::Budget;
 use crate::error::{Code, Error, Result};
 use crate::stats::Counters;
 
@@ -17,17 +19,32 @@ const FAILURES: u32 = 5;
 /// Between two tries while it is open, unless somebody must know sooner.
 const SPACING: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
 pub(crate) struct Breaker {
     state: Mutex<State>,
     recovered: Notify,
     counters: Arc<Counters>,
 }
 
-#[derive(Default)]
 struct State {
     failures: u32,
     open: Option<Open>,
+    /// How often it closed: what failed before is no retry after.
+    closings: u64,
+    budget: Budget,
+}
+
+/// How the last request of one actor ended.
+#[derive(Default)]
+pub(crate) struct Tries {
+    failed: Option<(Error, u64)>,
+    urgent: bool,
+}
+
+impl Tries {
+    /// Those of an actor that does not wait for the budget, though it spends it: a registration.
+    pub(crate) fn urgent() -> Self {
+        Tries { failed: None, urgent: true }
+    }
 }
 
 struct Open {
@@ -38,7 +55,9 @@ struct Open {
 
 impl Breaker {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Breaker { state: Mutex::default(), recovered: Notify::new(), counters }
+        let budget = Budget::new(Instant::now());
+        let state = State { failures: 0, open: None, closings: 0, budget };
+        Breaker { state: Mutex::new(state), recovered: Notify::new(), counters }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -54,37 +73,62 @@ impl Breaker {
         self.lock().open.as_ref().map_or_else(Instant::now, |open| open.tried)
     }
 
-    /// What `request` answers, or at once what others were answered while this is open. `most`: how long the caller waits
-    /// between two tries at most.
+    /// Retries that the budget has left.
+    pub(crate) fn retries(&self) -> u64 {
+        self.lock().budget.left(Instant::now())
+    }
+
+    /// What `request` answers, or at once what was answered before, while this is open or the budget spent. `most`: how long
+    /// the caller waits between two tries at most.
     pub(crate) async fn call<T>(
         &self,
+        tries: &mut Tries,
         most: Duration,
         request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        self.admit(most)?;
+        self.admit(tries, most)?;
         let answer = request.await;
         self.learn(answer.as_ref().err());
+        tries.failed = answer.as_ref().err().map(|error| (error.clone(), self.lock().closings));
         answer
     }
 
-    fn admit(&self, most: Duration) -> Result<()> {
+    fn admit(&self, tries: &Tries, most: Duration) -> Result<()> {
         let mut state = self.lock();
-        let Some(open) = &mut state.open else { return Ok(()) };
-        if open.tried.elapsed() < SPACING.min(most / 4) {
-            self.counters.held_back.one();
-            return Err(open.error.clone());
+        let State { open, closings: until, budget, .. } = &mut *state;
+        let now = Instant::now();
+        let held = match (open, &tries.failed) {
+            (Some(open), _) if open.tried.elapsed() < SPACING.min(most / 4) => Some(open.error.clone()),
+            (Some(open), _) => {
+                open.tried = now;
+                None
+            }
+            (None, Some((error, closings))) if closings == until => {
+                let held = !budget.take(now) && !tries.urgent;
+                held.then(|| error.clone())
+            }
+            (None, _) => None,
+        };
+        match held {
+            Some(error) => {
+                self.counters.held_back.one();
+                Err(error)
+            }
+            None => Ok(()),
         }
-        open.tried = Instant::now();
-        Ok(())
     }
 
     /// Learns from what somebody was answered, through this or beside it.
     pub(crate) fn learn(&self, error: Option<&Error>) {
         let mut state = self.lock();
-        let Some(error) = error.filter(|error| matches!(error.code(), Code::Unavailable | Code::Timeout))
-        else {
+        let failure = error.filter(|error| matches!(error.code(), Code::Unavailable | Code::Timeout));
+        let Some(error) = failure else {
             state.failures = 0;
+            if error.is_none() {
+                state.budget.succeeded();
+            }
             if state.open.take().is_some() {
+                state.closings += 1;
                 drop(state);
                 tracing::debug!("the circuit breaker closed");
                 self.recovered.notify_waiters();
@@ -140,7 +184,7 @@ mod tests {
                 self.asked.fetch_add(1, Ordering::Relaxed);
                 code.map_or(Ok(()), |code| Err(Error::new(code, "so it is")))
             };
-            self.breaker.call(MOST, request).await
+            self.breaker.call(&mut Tries::default(), MOST, request).await
         }
 
         fn asked(&self) -> u32 {
@@ -199,6 +243,45 @@ mod tests {
         assert_eq!(scene.breaker.pause(long, MOST), Duration::from_secs(3));
         scene.ask(Some(Code::Unavailable)).await.unwrap_err();
         tokio::time::advance(Duration::from_millis(100)).await;
-        assert!(scene.breaker.admit(Duration::from_millis(330)).is_ok());
+        assert!(scene.breaker.admit(&Tries::default(), Duration::from_millis(330)).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_while_the_rest_succeeds_is_asked_again_within_the_budget() {
+        let scene = Scene::new();
+        let (mut reader, mut registration) = (Tries::default(), Tries::urgent());
+        let fails = |scene: &Scene| {
+            scene.asked.fetch_add(1, Ordering::Relaxed);
+            async { Err::<(), _>(Error::new(Code::Protocol, "so it is")) }
+        };
+        for _ in 0..1000 {
+            let answer = scene.breaker.call(&mut reader, MOST, async { fails(&scene).await }).await;
+            assert_eq!(answer.unwrap_err().message(), "so it is");
+        }
+        assert_eq!(scene.asked(), 101, "the first is no retry");
+        assert_eq!((scene.breaker.retries(), scene.counters.held_back.get()), (0, 899));
+        for _ in 0..3 {
+            let answer = scene.breaker.call(&mut registration, MOST, async { fails(&scene).await }).await;
+            answer.unwrap_err();
+        }
+        assert_eq!(scene.asked(), 104, "registrations are asked for all the same");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(scene.breaker.retries(), 10);
+        scene.ask(None).await.unwrap();
+        assert!(!scene.breaker.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_the_breaker_closes_nobody_is_held_back_for_what_failed_before() {
+        let scene = Scene::new();
+        let mut all: Vec<_> = (0..500).map(|_| Tries::default()).collect();
+        for tries in &mut all {
+            let request = async { Err::<(), _>(Error::new(Code::Unavailable, "gone")) };
+            scene.breaker.call(tries, MOST, request).await.unwrap_err();
+        }
+        tokio::time::advance(SPACING).await;
+        for tries in &mut all {
+            scene.breaker.call(tries, MOST, async { Ok(()) }).await.unwrap();
+        }
     }
 }

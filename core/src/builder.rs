@@ -81,6 +81,13 @@ impl Builder {
         self.set("fallback", urls.into_iter().map(Into::into).collect::<Vec<String>>())
     }
 
+    /// Takes anybody for the registry: its certificate is not verified, so that whoever is on the network may pass for it. For
+    /// trials only; a warning says so. Default: false.
+    #[must_use]
+    pub fn insecure(self, insecure: bool) -> Self {
+        self.set("insecure", insecure)
+    }
+
     fn set(mut self, name: &str, value: impl Into<OptionValue>) -> Self {
         // The names above exist and their types fit, so this can't fail.
         let _ = self.options.set(name, value.into());

@@ -22,6 +22,10 @@ pub(crate) fn own(files: &Tls) -> Vec<Finding> {
         Some(ca) => of_file("ca", ca, tls::certificates("ca", ca), |ends| ends.max()),
         None => Finding::ok("certificates", "ca", "those of the system, as no ca was given"),
     }];
+    if files.insecure {
+        let found = Finding::ok("certificates", "verification", "off (insecure, or $CONSUL_HTTP_SSL_VERIFY)");
+        findings.push(found.wrong("anybody may pass for the registry: verify it, with its authority as ca"));
+    }
     if let Some((cert, _)) = &files.identity {
         findings.push(of_file("client", cert, tls::certificates("cert", cert), |ends| ends.min()));
     }

@@ -407,6 +407,7 @@ impl Client {
             fallback_services: count.fallback,
             subscribers: count.subscribers,
             breaker_open: inner.breaker.is_open().into(),
+            retry_budget: inner.breaker.retries(),
             log_dropped: crate::log::dropped_lines(),
             ..inner.counters.read()
         })

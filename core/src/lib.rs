@@ -40,6 +40,7 @@ mod backoff;
 mod balance;
 pub mod blocking;
 mod breaker;
+mod budget;
 mod builder;
 mod cache;
 mod callbacks;

@@ -34,6 +34,9 @@ macro_rules! counters {
             pub subscribers: u64,
             /// 1 while the circuit breaker is open: all requests but one in a while fail at once.
             pub breaker_open: u64,
+            /// Requests that failed and may be made again now, while others succeed: 10 a second and a fifth of those
+            /// that succeed, at most 100.
+            pub retry_budget: u64,
             $($(#[$doc])* pub $name: u64),*
         }
 
@@ -75,7 +78,7 @@ counters! {
     fallback_loads,
     /// Times that the circuit breaker opened, after failures in a row.
     breaker_opened,
-    /// Requests that were not made, as the circuit breaker was open.
+    /// Requests that were not made, as the circuit breaker was open or the retry budget spent.
     held_back,
     /// Watched services dropped because nobody used them.
     idle_dropped,

@@ -23,7 +23,7 @@ pub(crate) fn client(tls: &Tls, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::config(format!("TLS can't be set up: {error}")))?;
-    let builder = match tls.unverified {
+    let builder = match tls.insecure {
         false => builder.with_root_certificates(roots(tls.ca.as_deref())?),
         true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
     };

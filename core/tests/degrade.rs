@@ -279,3 +279,30 @@ async fn the_breaker_spares_a_registry_that_is_down_and_all_are_back_at_once() {
     assert!(began.elapsed() <= secs(6), "{:?}", began.elapsed());
     assert_eq!(client.stats().unwrap().breaker_open, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_refuses_many_is_asked_again_within_the_budget() {
+    let (url, memory) = registry();
+    let client = client(&url);
+    memory.put(instance(1)).unwrap();
+    let watches: Vec<_> = (0..200).map(|number| client.watch(&format!("s{number}")).unwrap()).collect();
+    for watch in &watches {
+        next(watch).await;
+    }
+    assert_eq!(client.stats().unwrap().retry_budget, 100);
+    memory.refuse(true);
+    for watch in &watches {
+        until(watch, |snapshot| snapshot.freshness() == Freshness::Stale).await;
+    }
+    sleep(secs(60)).await;
+    let before = client.stats().unwrap();
+    assert_eq!(before.breaker_open, 0, "a registry that refuses is one that answers");
+    sleep(secs(600)).await;
+    let after = client.stats().unwrap();
+    let asked = after.load_failures - before.load_failures - (after.held_back - before.held_back);
+    assert!((5000..=6100).contains(&asked), "{asked} requests in 600 s");
+    memory.refuse(false);
+    for watch in &watches {
+        until(watch, |snapshot| snapshot.freshness() == Freshness::Live).await;
+    }
+}

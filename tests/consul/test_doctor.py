@@ -101,7 +101,7 @@ def test_without_verification(with_tls: tuple[Consul, Certificates], monkeypatch
     command = [sys.executable, "-m", "callsheet", "doctor", "--registry", consul.url]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     [line] = [line for line in ran.stdout.splitlines() if "\tverification\t" in line]
-    assert line.startswith("wrong\tcertificates\tverification\toff, by $CONSUL_HTTP_SSL_VERIFY\t")
+    assert line.startswith("wrong\tcertificates\tverification\toff (insecure, or $CONSUL_HTTP_SSL_VERIFY)\t")
 
 
 def test_a_consul_that_is_down(new_consul: NewConsul, tmp_path: Path) -> None:

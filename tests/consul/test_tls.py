@@ -134,5 +134,5 @@ def test_without_verification_a_warning_says_so(
     with callsheet.connect(consul.url_of(ca=str(certificates.unknown_ca))) as client:
         client.ping()
         until(
-            lambda: any("anybody may pass for the agent" in it.getMessage() for it in list(warnings.records))
+            lambda: any("anybody on the network may pass for the registry" in it.getMessage() for it in list(warnings.records))
         )

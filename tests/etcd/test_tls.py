@@ -107,6 +107,24 @@ def test_an_authority_can_be_replaced(with_tls: tuple[Cluster, Certificates], tm
         seen.until(tagged("newer"))
 
 
+def test_insecure_takes_anybody_for_the_server_and_warns_once(
+    with_tls: tuple[Cluster, Certificates], warnings: pytest.LogCaptureFixture
+) -> None:
+    etcd, certificates = with_tls
+    unknown = str(certificates.unknown_ca)
+    with callsheet.connect(etcd.url_of(etcd.endpoints, ca=unknown)) as verifying:
+        with pytest.raises(callsheet.Unavailable, match="from another authority"):
+            verifying.ping()
+    with callsheet.connect(etcd.url_of(etcd.endpoints, ca=unknown), insecure=True) as client:
+        registered(client)
+        etcd.proxies[0].cut()
+        client.wait_for("billing", timeout=25)
+        client.ping()
+    said = "anybody on the network may pass for the registry"
+    until(lambda: any(said in record.getMessage() for record in list(warnings.records)))
+    assert sum(said in record.getMessage() for record in warnings.records) == 1
+
+
 def test_the_client_certificate_can_name_the_user(
     certificates: Certificates, new_cluster: NewCluster
 ) -> None:

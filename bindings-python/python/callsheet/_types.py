@@ -71,6 +71,8 @@ class Options(TypedDict, total=False):
     """The client's key, a PEM file."""
     server_name: str | None
     """The name to expect in the server's certificate."""
+    insecure: bool | str | None
+    """True takes anybody for the registry: its certificate is not verified. For trials only; a warning says so."""
     timeout: float | str | None
     """Time that one request may take. Default: 5 s."""
     ttl: float | str | None
@@ -147,6 +149,8 @@ class Stats(TypedDict):
     """Watches, pickers and callbacks that are open."""
     breaker_open: int
     """1 while the circuit breaker is open: all requests but one in a while fail at once."""
+    retry_budget: int
+    """Requests that failed and may be made again now, while others succeed: at most 100."""
     publishes: int
     """Times that a registration was written to the registry."""
     publish_failures: int
@@ -176,7 +180,7 @@ class Stats(TypedDict):
     breaker_opened: int
     """Times that the circuit breaker opened, after failures in a row."""
     held_back: int
-    """Requests that were not made, as the circuit breaker was open."""
+    """Requests that were not made, as the circuit breaker was open or the retry budget spent."""
     idle_dropped: int
     """Watched services dropped because nobody used them."""
     callback_failures: int

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::options::{OptionValue, Options, Secret};
+use super::options::{OptionValue, Options, Secret, truth};
 use super::remote::{Endpoint, Tls, credentials, endpoint, user};
 use super::url::decoded;
 use crate::error::{Error, Result};
@@ -150,11 +150,12 @@ fn from_environment(secure: bool, environment: &impl Fn(&str) -> Option<String>)
 
 /// A boolean as Consul's tools read it.
 fn flag(name: &str, environment: &impl Fn(&str) -> Option<String>) -> Result<Option<bool>> {
-    match environment(name).as_deref() {
+    match environment(name) {
         None => Ok(None),
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(Some(true)),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(Some(false)),
-        Some(_) => Err(Error::config(format!("${name}: write true or false"))),
+        Some(text) => match truth(&text) {
+            None => Err(Error::config(format!("${name}: write true or false"))),
+            flag => Ok(flag),
+        },
     }
 }
 
@@ -193,18 +194,16 @@ pub(super) fn environment(
                 options.set(name, OptionValue::Text(text))?;
             }
         }
+        if flag("CONSUL_HTTP_SSL_VERIFY", environment)? == Some(false) {
+            options.set("insecure", OptionValue::Flag(true))?;
+        }
     }
     Ok(options)
 }
 
 impl Agent {
     /// Everything that is needed for the agent at `place`, checked.
-    pub(super) fn new(
-        secure: bool,
-        place: Place,
-        options: &Options,
-        environment: &impl Fn(&str) -> Option<String>,
-    ) -> Result<Self> {
+    pub(super) fn new(secure: bool, place: Place, options: &Options) -> Result<Self> {
         let token = match (options.secret("token"), options.text("token_file")) {
             (Some(_), Some(_)) => return Err(Error::config("token and token_file: give one of them")),
             (Some(token), None) if token.reveal().is_empty() => Token::None,
@@ -217,12 +216,6 @@ impl Agent {
             (None, Some(path)) => Token::File(PathBuf::from(path)),
             (None, None) => Token::None,
         };
-        let mut tls = Tls::wanted(secure, "consul", options)?;
-        if let Some(tls) = &mut tls
-            && flag("CONSUL_HTTP_SSL_VERIFY", environment)? == Some(false)
-        {
-            tls.unverified = true;
-        }
         let name = |option: &str| match options.text(option) {
             None | Some("") => Ok(None),
             Some(text) if text.len() > MAX_NAME || text.chars().any(char::is_control) => Err(Error::config(
@@ -245,7 +238,7 @@ impl Agent {
             place,
             token,
             credentials: user(options)?,
-            tls,
+            tls: Tls::wanted(secure, "consul", options)?,
             datacenter: name("datacenter")?,
             near: name("near")?,
             consistency,
@@ -316,7 +309,8 @@ mod tests {
         let tls = all.tls.unwrap();
         assert_eq!(tls.ca, Some("/cas".into()));
         assert_eq!(tls.identity, Some(("/cert".into(), "/key".into())));
-        assert_eq!((tls.server_name.as_deref(), tls.unverified), (Some("name"), true));
+        assert_eq!((tls.server_name.as_deref(), tls.insecure), (Some("name"), true));
+        assert!(!agent("consul://?insecure=false", &environment).tls.unwrap().insecure);
 
         let plain = agent("consul://h?token_file=/mine", &environment);
         assert_eq!((plain.place.to_string().as_str(), plain.tls), ("h:8500", None));
@@ -325,7 +319,7 @@ mod tests {
         assert_eq!(socket.place, Place::Unix("/run/c.sock".into()));
         let secure = agent("consul:", &[("CONSUL_HTTP_SSL", "true"), ("CONSUL_CACERT", "/ca")]);
         assert_eq!(secure.tls.unwrap().ca, Some("/ca".into()));
-        assert!(!agent("consuls://h", &[]).tls.unwrap().unverified, "verified unless told");
+        assert!(!agent("consuls://h", &[]).tls.unwrap().insecure, "verified unless told");
     }
 
     #[test]

@@ -103,9 +103,7 @@ impl Config {
             _ => None,
         };
         let agent = match (&url.scheme, &url.place) {
-            (Scheme::Consul { secure }, Some(place)) => {
-                Some(Agent::new(*secure, place.clone(), &options, &set)?)
-            }
+            (Scheme::Consul { secure }, Some(place)) => Some(Agent::new(*secure, place.clone(), &options)?),
             _ => None,
         };
         let config = Config {
@@ -170,6 +168,16 @@ impl Config {
         let mut endpoints: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
         endpoints.sort_unstable();
         format!("etcd://{}#{prefix}", endpoints.join(","))
+    }
+
+    /// Whether anybody is taken for the registry.
+    pub(crate) fn insecure(&self) -> bool {
+        let tls = match (&self.remote, &self.agent) {
+            (Some(remote), _) => &remote.tls,
+            (_, Some(agent)) => &agent.tls,
+            (None, None) => return false,
+        };
+        tls.as_ref().is_some_and(|tls| tls.insecure)
     }
 
     /// The URL without secrets and options.

@@ -34,10 +34,11 @@ enum Kind {
     Duration,
     Count,
     List,
+    Flag,
 }
 
 /// Every option.
-const KNOWN: [(&str, Kind); 21] = [
+const KNOWN: [(&str, Kind); 22] = [
     ("ca", Kind::Text),
     ("cache_dir", Kind::Text),
     ("cache_max_age", Kind::Duration),
@@ -48,6 +49,7 @@ const KNOWN: [(&str, Kind); 21] = [
     ("drain", Kind::Duration),
     ("empty_hold", Kind::Duration),
     ("fallback", Kind::List),
+    ("insecure", Kind::Flag),
     ("key", Kind::Text),
     ("near", Kind::Text),
     ("password", Kind::Secret),
@@ -73,6 +75,8 @@ pub enum OptionValue {
     Duration(Duration),
     /// Several texts.
     List(Vec<String>),
+    /// Yes or no; as a text, `true` or `false`.
+    Flag(bool),
 }
 
 impl From<&str> for OptionValue {
@@ -90,6 +94,12 @@ impl From<String> for OptionValue {
 impl From<f64> for OptionValue {
     fn from(number: f64) -> Self {
         OptionValue::Number(number)
+    }
+}
+
+impl From<bool> for OptionValue {
+    fn from(flag: bool) -> Self {
+        OptionValue::Flag(flag)
     }
 }
 
@@ -112,6 +122,7 @@ enum Value {
     Duration(Duration),
     Count(usize),
     List(Vec<String>),
+    Flag(bool),
 }
 
 /// Options by name. Names and values are checked as they are set.
@@ -207,6 +218,10 @@ impl Options {
         }
     }
 
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Value::Flag(true))
+    }
+
     pub(super) fn duration(&self, name: &str, default: Duration) -> Result<Duration> {
         match self.0.get(name) {
             Some(Value::Duration(duration)) => Ok(*duration),
@@ -242,11 +257,26 @@ impl Value {
             },
             (Kind::List, OptionValue::List(list)) => Ok(Value::List(list)),
             (Kind::List, OptionValue::Text(text)) => Ok(Value::List(super::url::several(&text))),
+            (Kind::Flag, OptionValue::Flag(flag)) => Ok(Value::Flag(flag)),
+            (Kind::Flag, OptionValue::Text(text)) => match truth(&text) {
+                Some(flag) => Ok(Value::Flag(flag)),
+                None => wrong("true or false"),
+            },
+            (Kind::Flag, _) => wrong("true or false"),
             (Kind::Secret | Kind::Text, _) => wrong("a text"),
             (Kind::Duration, _) => wrong("a duration"),
             (Kind::Count, _) => wrong("a whole number"),
             (Kind::List, _) => wrong("a list of texts"),
         }
+    }
+}
+
+/// What Go's programs, and so Consul's and etcd's own, take for true and false.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Tls {
     /// The name in the server's certificate, where it is not the host of the URL.
     pub(crate) server_name: Option<String>,
     /// Anybody is taken for the server. Never the default.
-    pub(crate) unverified: bool,
+    pub(crate) insecure: bool,
 }
 
 /// What an etcd URL says before its query: `//[user:pass@]h1:2379,h2:2379[/prefix]`. User, password and prefix come back
@@ -242,6 +242,7 @@ impl Tls {
             return Self::new(options).map(Some);
         }
         let meant = ["ca", "cert", "key", "server_name"].into_iter().find(|name| options.is_set(name));
+        let meant = meant.or(options.flag("insecure").then_some("insecure"));
         match meant {
             None => Ok(None),
             Some(name) => {
@@ -259,7 +260,7 @@ impl Tls {
             (None, Some(_)) => return Err(Error::config("key without cert: give both files or none")),
         };
         let server_name = options.text("server_name").map(str::to_owned);
-        Ok(Tls { ca: path("ca"), identity, server_name, unverified: false })
+        Ok(Tls { ca: path("ca"), identity, server_name, insecure: options.flag("insecure") })
     }
 }
 
@@ -280,6 +281,23 @@ mod tests {
         let user =
             remote.credentials.map(|(name, word)| format!("{name}:{}@", word.reveal())).unwrap_or_default();
         format!("{user}{}{}", hosts.join(","), remote.prefix)
+    }
+
+    #[test]
+    fn nobody_is_taken_for_the_registry_unless_that_is_said() {
+        let tls = |url: &str, environment: &[(&str, &str)]| remote(url, environment).unwrap().tls;
+        assert!(!tls("etcds://h", &[]).unwrap().insecure);
+        assert!(tls("etcds://h?insecure=true", &[]).unwrap().insecure);
+        assert!(tls("etcds://h", &[("CALLSHEET_INSECURE", "1")]).unwrap().insecure);
+        assert!(!tls("etcds://h?insecure=false", &[("CALLSHEET_INSECURE", "1")]).unwrap().insecure);
+        assert_eq!(tls("etcd://h?insecure=false", &[]), None);
+        for (url, said) in [
+            ("etcd://h?insecure=true", "insecure is for TLS: write etcds://"),
+            ("etcds://h?insecure=yes", "option insecure takes true or false"),
+        ] {
+            let error = remote(url, &[]).unwrap_err();
+            assert!(error.message().contains(said), "{error}");
+        }
     }
 
     #[test]

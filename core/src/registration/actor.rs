@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::state::{Shared, State};
 use crate::backoff::{Backoff, MAX_RETRY};
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Tries};
 use crate::error::{Code, Error, Result};
 use crate::health::{Check, Probe, Verdict, accepts};
 use crate::instance::Status;
@@ -49,6 +49,7 @@ pub(crate) struct Actor {
     shared: Arc<Shared>,
     settings: Settings,
     backoff: Backoff,
+    tries: Tries,
     verdicts: watch::Receiver<Verdict>,
     /// Starts the probe.
     probing: watch::Sender<bool>,
@@ -86,6 +87,7 @@ impl Actor {
                     shared: shared.clone(),
                     settings: settings.clone(),
                     backoff: Backoff::new(MAX_RETRY.min(settings.ttl / 3)),
+                    tries: Tries::urgent(),
                     verdicts: receiver.clone(),
                     probing: probing.clone(),
                     ever_published: shared.state() != State::Pending,
@@ -231,7 +233,8 @@ impl Actor {
             let (limit, source) = (self.settings.timeout, self.settings.registry.source());
             let late = || format!("{source} did not accept {service}/{id} within {limit:?}");
             let publish = within(limit, self.settings.registry.publish(publish), late);
-            let holder = match self.settings.breaker.call(self.most(), publish).await? {
+            let most = self.most();
+            let holder = match self.settings.breaker.call(&mut self.tries, most, publish).await? {
                 Published::Held(holder) => holder,
                 Published::Ours(publication) => {
                     return Ok(Attempt::Ours { publication, written, generation });

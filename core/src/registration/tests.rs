@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::{Changeset, RegistrationHandle, Running, Settings, Shared, State};
+use crate::breaker::Breaker;
 use crate::health::Check;
 use crate::instance::Instance;
 use crate::registry::Owner;
@@ -18,7 +19,7 @@ async fn going_back_to_the_old_value_is_written_when_the_new_one_may_have_been()
     let settings = Settings {
         registry: registry.clone(),
         counters: Arc::default(),
-        breaker: Arc::default(),
+        breaker: Arc::new(Breaker::new(Arc::default())),
         owner: Owner::new(),
         ttl: Duration::from_secs(10),
         timeout: Duration::from_secs(5),

@@ -216,6 +216,13 @@ pub(crate) trait Registry: Send + Sync + 'static {
 
 /// The registry that a configuration names. A new registry is one module and one line here.
 pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn Registry>> {
+    if config.insecure() {
+        tracing::warn!(
+            registry = config.source(),
+            "insecure: TLS without verification, so that anybody on the network may pass for the registry, learn what is \
+             sent to it and say who is called"
+        );
+    }
     match config.scheme() {
         Scheme::Memory => Ok(memory::open(config, counters)),
         Scheme::Static => static_file::open(config),

@@ -13,6 +13,7 @@ use super::service::{Shared, Start};
 use super::standby::{Given, Standby, Word};
 use super::{ASKED_FOR, HELD, bounded};
 use crate::backoff::{Backoff, MAX_RETRY};
+use crate::breaker::Tries;
 use crate::cache::{Saved, Saver};
 use crate::error::{Code, Error, Result};
 use crate::instance::Instance;
@@ -29,6 +30,7 @@ pub(super) struct Actor {
     shared: Arc<Shared>,
     start: Start,
     backoff: Backoff,
+    tries: Tries,
     truth: Known,
     /// What subscribers see; `None` while nothing was ever loaded.
     shown: Option<Arc<[Arc<Instance>]>>,
@@ -83,6 +85,7 @@ impl Actor {
             shared,
             start,
             backoff: Backoff::new(MAX_RETRY),
+            tries: Tries::default(),
             truth: Known::default(),
             shown: None,
             origin: Origin::Registry,
@@ -162,13 +165,20 @@ impl Actor {
     /// Reads the service. After a break, subscribers are told only if this takes long; before the first list, others stand
     /// in if it does.
     async fn load(&mut self, broken: Option<Error>) -> Result<Listing> {
+        let mut tries = std::mem::take(&mut self.tries);
+        let loaded = self.load_again(&mut tries, broken).await;
+        self.tries = tries;
+        loaded
+    }
+
+    async fn load_again(&mut self, tries: &mut Tries, broken: Option<Error>) -> Result<Listing> {
         self.start.counters.loads.one();
         let registry = self.start.registry.clone();
         let (name, believed) = (self.shared.name.clone(), self.believed);
         let load = self.deadline("load", async move { registry.load(&name, believed).await });
         let breaker = self.start.breaker.clone();
         let most = if std::mem::take(&mut self.asked_for) { ASKED_FOR } else { MAX_RETRY };
-        let load = breaker.call(most, load);
+        let load = breaker.call(tries, most, load);
         tokio::pin!(load);
         if let Some(error) = broken {
             tokio::select! {
@@ -284,7 +294,7 @@ impl Actor {
         let name = self.shared.name.clone();
         let open = self.deadline("follow", async move { registry.follow(&name, from).await });
         let breaker = self.start.breaker.clone();
-        let mut follow = match breaker.call(MAX_RETRY, open).await {
+        let mut follow = match breaker.call(&mut self.tries, MAX_RETRY, open).await {
             Ok(follow) => follow,
             Err(error) => return End::Broken(error),
         };

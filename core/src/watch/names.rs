@@ -15,6 +15,7 @@ use super::first::FirstLoad;
 use super::service::Start;
 use super::{ASKED_FOR, HELD};
 use crate::backoff::{Backoff, MAX_RETRY};
+use crate::breaker::Tries;
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::registry::{FollowNames, Registry};
@@ -172,9 +173,9 @@ impl Drop for NamesFollower {
 
 async fn run(shared: Arc<Shared>, start: Start) {
     let mut backoff = Backoff::new(MAX_RETRY);
-    let mut most = MAX_RETRY;
+    let (mut tries, mut most) = (Tries::default(), MAX_RETRY);
     loop {
-        let opened = start.breaker.call(most, open(&start.registry, start.timeout)).await;
+        let opened = start.breaker.call(&mut tries, most, open(&start.registry, start.timeout)).await;
         most = MAX_RETRY;
         match opened {
             Ok((mut follow, names)) => {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::view::View;
 use super::{NamesFollower, Service, Start, Watch};
+use crate::breaker::Breaker;
 use crate::filter::Filter;
 use crate::instance::Instance;
 use crate::registry::fragile::Fragile;
@@ -22,7 +23,7 @@ fn start(registry: Arc<Fragile>) -> Start {
         counters: Arc::new(Counters::default()),
         timeout: Duration::from_secs(5),
         empty_hold: Duration::from_secs(600),
-        breaker: Arc::default(),
+        breaker: Arc::new(Breaker::new(Arc::default())),
         saver: None,
         fallbacks: Arc::new([]),
     }

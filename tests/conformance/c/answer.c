@@ -113,6 +113,7 @@ void put_stats(FILE *out, const callsheet_stats_t *stats, const char *registry) 
     COUNT(fallback_services);
     COUNT(subscribers);
     COUNT(breaker_open);
+    COUNT(retry_budget);
     COUNT(publishes);
     COUNT(publish_failures);
     COUNT(losses);

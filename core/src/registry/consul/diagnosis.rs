@@ -22,11 +22,6 @@ pub(super) async fn of(consul: &Consul) -> Vec<Finding> {
     findings.extend(servers);
     findings.extend(rights);
     if let Some(tls) = &http.agent.tls {
-        if tls.unverified {
-            let found = Finding::ok("certificates", "verification", "off, by $CONSUL_HTTP_SSL_VERIFY");
-            findings
-                .push(found.wrong("anybody may pass for the agent: unset it, and give the authority as ca"));
-        }
         let files = tls.clone();
         findings
             .extend(tokio::task::spawn_blocking(move || certificate::own(&files)).await.unwrap_or_default());

@@ -130,9 +130,6 @@ impl Http {
         if let crate::config::Token::File(path) = &agent.token {
             super::token::read(path.clone()).map_err(|error| Error::config(error.message()))?;
         }
-        if agent.tls.as_ref().is_some_and(|tls| tls.unverified) {
-            tracing::warn!(registry = source, "TLS without verification: anybody may pass for the agent");
-        }
         Ok(Http {
             pools: Mutex::new(Some(Pools::new(&agent)?)),
             tokens: Tokens::new(agent.token.clone()),
