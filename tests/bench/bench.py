@@ -1,6 +1,6 @@
 """The table of `make bench`: every figure beside its floor or its peer, measured in the same run.
 
-Usage: bench.py [PART ...]    (rust, c, go, node, python, local, etcd, consul; default: all)
+Usage: bench.py [PART ...]    (rust, c, go, node, python, local, etcd, consul, outages; default: all)
 
 The ratio is what counts; nanoseconds are of the machine that they were measured on.
 """
@@ -24,6 +24,7 @@ sys.path.append(str(Path(__file__).parent.parent))
 import languages
 import on_consul
 import on_etcd
+import outages
 import pairs
 from languages import Language
 from rows import row as row_of
@@ -47,7 +48,7 @@ NODE = ["node", "--expose-gc", str(HERE / "bench_node.js")]
 #: Those that print rows of their own.
 OWN = {"rust": RUST, "c": C, "go": GO, "node": NODE, "python": PYTHON}
 #: Those on a server, with peers.
-SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows}
+SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows, "outages": outages.rows}
 PARTS = [*OWN, "local", *SERVERS]
 LANGUAGES = [
     Language("Rust", RUST),
@@ -71,11 +72,11 @@ def need_everything(parts: list[str]) -> None:
         "Go (install Go 1.24 or newer)": shutil.which("go") is not None,
         "Node.js (install Node.js 20.9 or newer)": shutil.which("node") is not None,
     }
-    if "etcd" in parts:
+    if {"etcd", "outages"} & set(parts):
         there |= {
             "etcd (make servers)": binaries.etcd().exists(),
         }
-    if "consul" in parts:
+    if {"consul", "outages"} & set(parts):
         there["Consul (make servers)"] = binaries.consul().exists()
     if SERVERS.keys() & parts:
         there |= {
@@ -156,7 +157,7 @@ def main(asked: list[str]) -> None:
         table.append((row["name"], shown(figure, row["unit"]), row["goal"], row["floor"], beside, ratio))
     on = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     for part, binary in (("etcd", binaries.etcd), ("consul", binaries.consul)):
-        if part in parts:
+        if {part, "outages"} & set(parts):
             on += (
                 ", "
                 + run(part, [str(binary()), "version" if part == "consul" else "--version"]).splitlines()[0]

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 IDLE = 20.0
 
 
-def shares(*processes: int) -> list[list[float]]:
-    """Percent of a core that each of these uses, as figures of rows."""
+def shares(*processes: int, seconds: float = IDLE) -> list[list[float]]:
+    """Percent of a core that each of these uses for so long, as figures of rows."""
     before = [cpu_of(process) for process in processes]
-    time.sleep(IDLE)
+    time.sleep(seconds)
     after = [cpu_of(process) for process in processes]
-    return [[(end - begin) / 1e9 / IDLE * 100] * 3 for begin, end in zip(before, after, strict=True)]
+    return [[(end - begin) / 1e9 / seconds * 100] * 3 for begin, end in zip(before, after, strict=True)]
 
 
 @dataclass(frozen=True)

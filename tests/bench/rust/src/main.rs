@@ -35,6 +35,7 @@ fn main() -> Result<()> {
         ["watches", url] => modes::watches(url),
         ["arrive", url, service] => modes::arrive(url, service, 0),
         ["arrive-300", url, service] => modes::arrive(url, service, 300),
+        ["spared", url, service] => modes::spared(url, service),
         ["first", url, service] => modes::first(url, service),
         ["register", url, count] => modes::register(url, count.parse()?),
         ["idle", url, count] => modes::idle(url, count.parse()?),

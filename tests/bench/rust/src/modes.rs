@@ -10,6 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::Result;
 
 const WATCHES: usize = 300;
+const SPARED: usize = 500;
 
 /// The instance that changes while arrivals are noted.
 pub(crate) const CHANGED: &str = "10.0.0.25:8080";
@@ -111,6 +112,29 @@ pub(crate) fn first(url: &str, service: &str) -> Result<()> {
         block_on(client.close())?;
         Ok(format!("{} {read}", took.as_secs_f64() * 1e3))
     })
+}
+
+/// Says how long lookups take that are refused because the breaker is open.
+pub(crate) fn spared(url: &str, service: &str) -> Result<()> {
+    let client = Client::connect(url)?;
+    let lookup = |n: usize| {
+        let began = Instant::now();
+        let failed = block_on(client.lookup(&format!("{service}-{n}"))).is_err();
+        assert!(failed, "the registry is there");
+        began.elapsed()
+    };
+    let mut asked = 0;
+    while client.stats()?.breaker_open == 0 {
+        lookup(asked);
+        asked += 1;
+    }
+    let mut took = Vec::new();
+    for n in asked..asked + SPARED {
+        took.push(format!("{:.4}", lookup(n).as_secs_f64() * 1e3));
+    }
+    say(&took.join(" "))?;
+    block_on(client.close())?;
+    Ok(())
 }
 
 /// Keeps so many registrations.
