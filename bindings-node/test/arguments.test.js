@@ -23,6 +23,8 @@ test('connect rejects with config, and names the nearest option', async () => {
     [['memory:', { token: {} }], 'token'],
     [['memory:', { fallback: [5] }], 'fallback'],
     [['memory:', { ref: 1 }], 'ref'],
+    [['memory:', { insecure: 'perhaps' }], 'true or false'],
+    [['etcd://127.0.0.1:1', { insecure: true }], 'insecure is for TLS'],
     [['memory:', 5], 'options'],
     [[5], 'url'],
     [['memory:\ud800'], 'Unicode'],

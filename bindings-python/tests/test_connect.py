@@ -71,6 +71,8 @@ def test_a_url_that_is_wrong_is_config(url: str, monkeypatch: pytest.MonkeyPatch
         {"username": "\udcff"},
         {"password": object()},
         {"prefix": ["a"]},
+        {"insecure": 1},
+        {"insecure": "perhaps"},
     ],
     ids=repr,
 )
@@ -83,6 +85,13 @@ def test_an_option_that_is_wrong_is_config(options: dict[str, object]) -> None:
 def test_an_unknown_option_names_the_nearest_one(value: object) -> None:
     with pytest.raises(callsheet.Config, match="did you mean timeout"):
         callsheet.connect("memory:", tiemout=value)  # type: ignore[call-arg]
+
+
+def test_insecure_is_a_bool_and_for_tls() -> None:
+    callsheet.connect("etcds://127.0.0.1:1", insecure=True).close()
+    callsheet.connect("etcd://127.0.0.1:1", insecure=False).close()
+    with pytest.raises(callsheet.Config, match="insecure is for TLS"):
+        callsheet.connect("etcd://127.0.0.1:1", insecure=True)
 
 
 def test_durations_are_seconds_or_text_and_none_is_the_default(tmp_path: Path) -> None:
