@@ -82,6 +82,11 @@ class Acl:
             if "already in use" not in error.message:
                 raise
 
+    def remove(self, secret: str) -> None:
+        """It, and what it may, for good."""
+        self.revoke(secret)
+        self._catalog.call("DELETE", f"acl/policy/{self._tokens.pop(secret).policy}")
+
     def renew(self) -> None:
         """All tokens, in a Consul that knows none, or none any more."""
         known = {secret: token.rules for secret, token in self._tokens.items()}

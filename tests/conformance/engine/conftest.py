@@ -6,14 +6,19 @@ import os
 import sys
 
 import pytest
-from languages import CONFORMANCE, LANGUAGES
+from languages import CONFORMANCE, LANGUAGES, UNDER_RIGHTS
 from scenario import scenarios
 
 sys.path.insert(0, str(CONFORMANCE))
 
 import registries
 
-NAMES = os.environ.get("CALLSHEET_CONFORMANCE_REGISTRIES", " ".join(registries.NAMES)).split()
+
+def registries_of(language):
+    """On which a language runs."""
+    if chosen := os.environ.get("CALLSHEET_CONFORMANCE_REGISTRIES"):
+        return chosen.split()
+    return registries.NAMES + (registries.UNDER_RIGHTS if language in UNDER_RIGHTS else ())
 
 
 def pytest_addoption(parser):
@@ -33,7 +38,7 @@ def pytest_generate_tests(metafunc):
     cases = [
         pytest.param((name, registry, area, scenario), id=f"{name}-{registry}-{area}: {scenario['name']}")
         for name in names
-        for registry in NAMES
+        for registry in registries_of(name)
         for area, scenario in scenarios()
     ]
     metafunc.parametrize("case", cases)

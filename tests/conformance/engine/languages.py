@@ -65,6 +65,8 @@ LANGUAGES = {
         ),
     ]
 }
+#: Who also runs under the rights of the guides, where no registries are named. The core needs them, whoever calls it.
+UNDER_RIGHTS = ("python",)
 
 
 def expected() -> list[str]:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from languages import CONFORMANCE
@@ -37,11 +37,25 @@ def skipped(language: str, registry: str, scenario: dict[str, Any]) -> str | Non
     return None
 
 
-def steps(scenario: dict[str, Any], url: str, port: int, folder: str) -> list[dict[str, Any]]:
-    """Its steps, filled in."""
+def steps(
+    scenario: dict[str, Any], url: str, login: Mapping[str, str], port: int, folder: str
+) -> list[dict[str, Any]]:
+    """Its steps, filled in: clients of the registry at `url` have the options `login`, unless they have their own."""
     text = json.dumps(scenario["steps"]).replace("{url}", url).replace("{folder}", folder)
     text = text.replace('"{port}"', str(port)).replace("{port}", str(port))
-    return json.loads(re.sub(r"\{(\d+)\}", lambda count: "x" * int(count[1]), text))
+    filled = json.loads(re.sub(r"\{(\d+)\}", lambda count: "x" * int(count[1]), text))
+    for step in filled:
+        if login and step["do"] == "connect" and (step.get("url") or url).startswith(url):
+            step["options"] = {**login, **step.get("options", {})}
+    return filled
+
+
+def registered(scenario: dict[str, Any]) -> list[str]:
+    """The services that it registers."""
+    filled = steps(scenario, "", {}, 0, "")
+    return sorted(
+        {step["with"]["service"] for step in filled if step["do"] == "register" and "error" not in step}
+    )
 
 
 def free_port() -> socket.socket:

@@ -10,11 +10,11 @@ import tempfile
 import time
 
 import pytest
-from conftest import NAMES
+from conftest import registries_of
 from driver import Driver, Pool
 from languages import LANGUAGES, TARGET
 from registries import Registries
-from scenario import free_port, scenarios, skipped, steps
+from scenario import free_port, registered, scenarios, skipped, steps
 from world import World
 
 
@@ -29,13 +29,13 @@ def run(case, pool, registries):
             folder = after.enter_context(tempfile.TemporaryDirectory())
             world = World(driver, lambda env: Driver(LANGUAGES[name], env))
             if registry != "memory":
-                world.registry = registries.open(registry, scenario.get("needs", ()))
+                world.registry = registries.open(registry, scenario.get("needs", ()), registered(scenario))
                 after.callback(world.registry.close)
         except Exception as error:
             return f"{why}: {type(error).__name__}: {error}"
         place = why
         try:
-            filled = steps(scenario, world.url, held.getsockname()[1], folder)
+            filled = steps(scenario, world.url, world.login, held.getsockname()[1], folder)
             for number, step in enumerate(filled, 1):
                 why = f"{place}, step {number}: {json.dumps(step)[:2000]}"
                 world.step(step)
@@ -83,8 +83,8 @@ def outcomes(request):
     items = [item for item in request.session.items if "case" in getattr(item, "fixturenames", ())]
     cases = {item.name: item.callspec.params["case"] for item in items}
     counts = collections.Counter(case[0] for case in cases.values())
-    whole = len(NAMES) * len(list(scenarios()))
     for name, count in counts.items():
+        whole = len(registries_of(name)) * len(list(scenarios()))
         if count == whole:  # otherwise these are in place of what was found of them before
             (TARGET / f"{name}.jsonl").unlink(missing_ok=True)
     pools = {name: Pool(LANGUAGES[name], count) for name, count in counts.items()}

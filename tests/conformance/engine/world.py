@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from driver import Broken, Driver, Wrong
@@ -55,6 +55,10 @@ class World:
     @property
     def url(self) -> str:
         return self.registry.url if self.registry else self.name
+
+    @property
+    def login(self) -> Mapping[str, str]:
+        return self.registry.login if self.registry else {}
 
     def step(self, step: dict[str, Any]) -> None:
         """Do a step and compare what came of it with what it expects."""

@@ -13,21 +13,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `servers`
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `servers` and `shared`
 
 from servers.warden import warden
+from shared import recipes
 
 from .consul import OfConsul, Servers
 from .etcd import Etcd, Shared
 from .local import Local
 
 NAMES = ("memory", "local", "etcd", "consul")
+#: etcd and Consul where the scenario's program may what their guides give one that registers its services, and no more.
+UNDER_RIGHTS = ("etcd-roles", "consul-policies")
 
 
 class Registry(Protocol):
     """One scenario's."""
 
     url: str
+    login: dict[str, str]
+    """The options that a client of it needs."""
 
     def fault(self, kind: str, on: bool, seconds: float, service: str, id: str) -> None:
         """Do it. ValueError where there is no such fault."""
@@ -52,19 +57,22 @@ class Registries:
         self._shared: Shared | None = None
         self._servers: Servers | None = None
 
-    def open(self, name: str, needs: Iterable[str]) -> Registry:
-        """A registry for a scenario with these `needs`."""
-        number, folder = next(self._numbers), self._place()
-        if name == "local":
-            return Local(folder / f"{number}.db")
-        if name == "etcd":
-            with self._lock:
-                self._shared = self._shared or Shared(folder)
-            return Etcd(self._shared, number, set(needs))
-        if name == "consul":
-            with self._lock:
-                self._servers = self._servers or Servers(folder)
-            return OfConsul(self._servers, number, set(needs))
+    def open(self, name: str, needs: Iterable[str], services: Iterable[str]) -> Registry:
+        """A registry for a scenario with these `needs`, whose programs register these services."""
+        number = next(self._numbers)
+        match name:
+            case "local":
+                return Local(self._place() / f"{number}.db")
+            case "etcd":
+                return Etcd(self._shared_etcd(), number, set(needs))
+            case "etcd-roles":
+                rights = recipes.for_services(recipes.of_etcd(), services)
+                return Etcd(self._shared_etcd(), number, set(needs), rights)
+            case "consul":
+                return OfConsul(self._servers_of_consul(), number, set(needs))
+            case "consul-policies":
+                rights = recipes.for_services(recipes.of_consul(), services)
+                return OfConsul(self._servers_of_consul(), number, set(needs), rights)
         raise ValueError(f"no registry is called {name!r}")
 
     def close(self) -> None:
@@ -76,6 +84,18 @@ class Registries:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             warden.release(self._folder)
+
+    def _shared_etcd(self) -> Shared:
+        folder = self._place()
+        with self._lock:
+            self._shared = self._shared or Shared(folder)
+            return self._shared
+
+    def _servers_of_consul(self) -> Servers:
+        folder = self._place()
+        with self._lock:
+            self._servers = self._servers or Servers(folder)
+            return self._servers
 
     def _place(self) -> Path:
         with self._lock:

@@ -20,8 +20,9 @@ REGISTRIES = Registries()
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """`{"registry": "etcd", "needs": [...]}` is answered with its `url`, `{"kind": "put", ...}`, `{"settle": true}` and
-    `{"heal": true}` with nothing; each with an `error` when it could not be done.
+    """`{"name": "etcd", "needs": [...], "services": [...]}` is answered with its `url` and `login`,
+    `{"kind": "put", ...}`, `{"settle": true}` and `{"heal": true}` with nothing; each with an `error` when it could not
+    be done.
     """
 
     def handle(self) -> None:
@@ -31,8 +32,8 @@ class Connection(socketserver.StreamRequestHandler):
                 try:
                     asked = json.loads(line)
                     if registry is None:
-                        registry = REGISTRIES.open(asked["registry"], asked["needs"])
-                        self.answer(url=registry.url)
+                        registry = REGISTRIES.open(**asked)
+                        self.answer(url=registry.url, login=registry.login)
                     elif "heal" in asked:
                         registry.heal()
                         self.answer()

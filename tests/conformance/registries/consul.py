@@ -5,7 +5,7 @@ its own, emptied after the one before.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any
@@ -72,29 +72,40 @@ class Servers:
 
 
 class OfConsul:
-    """One scenario's."""
+    """One scenario's. Its program has a token with the rules `rights`, where they are given."""
 
-    def __init__(self, servers: Servers, number: int, needs: set[str]) -> None:
+    def __init__(
+        self, servers: Servers, number: int, needs: set[str], rights: Sequence[str] | None = None
+    ) -> None:
         self.servers, self.needs = servers, needs
+        self.rules = RULES["app"] if rights is None else "\n".join(rights)
+        self.login: dict[str, str] = {}
         servers.turns.acquire()
         try:
-            self._open(number)
+            self._open(number, limited=rights is not None)
         except BaseException:
             servers.turns.release()
             raise
 
-    def _open(self, number: int) -> None:
+    def _open(self, number: int, *, limited: bool) -> None:
         servers, needs = self.servers, self.needs
-        self.own = servers.take(tokens=bool(needs & TOKENS))
+        self.own = servers.take(tokens=limited or bool(needs & TOKENS))
         #: The one behind the address.
         self.consul = self.own
-        self.other = servers.take(tokens=False) if needs & ANOTHER else None
+        self.other = servers.take(tokens=limited) if needs & ANOTHER else None
+        #: The token of the program; none where everybody may everything.
+        self.token = self.own.tokens.get("app")
+        if limited:
+            self.token = self.own.acl.token(self.rules)
+            self.login = {"token": self.token}
+            if self.other:
+                self.other.acl.token(self.rules, secret=self.token)
         if needs & (ANOTHER | {"wipe"}):
             past = _raft_index(self.other) if self.other else 0
             while _raft_index(self.own) < past + AHEAD:
                 pass
         self.proxy = Proxy(servers.toxiproxy, f"consul-{number}", self.own.endpoints[0])
-        token = f"?token={self.own.tokens['app']}" if self.own.tokens else ""
+        token = f"?token={self.token}" if self.token and not self.login else ""
         self.url = f"consul://{self.proxy.endpoint}{token}"
         self.lasting: set[str] = set()
         self.left = 0
@@ -125,7 +136,7 @@ class OfConsul:
                 _copy(self.own, self._another())
                 self._lead_to(self._another())
             case "wipe":
-                self.consul.wipe()
+                self._wipe()
             case "compact" | "lists":
                 pass  # Consul has no history, and answers with whole lists, whatever one does.
             case "lose_leases":
@@ -157,6 +168,8 @@ class OfConsul:
             self.heal()
             self.proxy.remove()
             for consul in filter(None, (self.own, self.other)):
+                if self.login:
+                    consul.acl.remove(self.login["token"])
                 self.servers.give(consul)
         finally:
             self.servers.turns.release()
@@ -169,12 +182,22 @@ class OfConsul:
         self.consul = consul
         self.proxy.lead_to(consul.endpoints[0])
 
+    def _wipe(self) -> None:
+        if not self.login:
+            self.consul.wipe()
+            return
+        # Whoever came before there is the token again would be told that nobody knows it.
+        self.proxy.disable()
+        self.consul.wipe()
+        self.proxy.enable()
+
     def _rights(self, kind: str, on: bool) -> None:
-        app, acl = self.own.tokens["app"], self.own.acl
+        assert self.token, "a scenario about rights has a token"
+        acl = self.own.acl
         if kind == "refuse":
-            acl.change(app, "" if on else RULES["app"])
+            acl.change(self.token, "" if on else self.rules)
         else:
-            (acl.revoke if on else acl.restore)(app)
+            (acl.revoke if on else acl.restore)(self.token)
         if on:
             # A query that waits is asked for its rights when it begins: who follows already would not feel it.
             self.proxy.cut()

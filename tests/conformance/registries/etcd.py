@@ -1,10 +1,13 @@
 """`etcd://`: real servers, and what happens to them. Scenarios share one, each with a prefix and a proxy of its own;
-those that do what others would feel get a server of their own.
+those that do what others would feel get a server of their own. So do, one after another, those with rights: who adds a
+user disturbs the others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 from servers import QUICK, Cluster, Options, Proxy, Toxiproxy
 
@@ -21,28 +24,59 @@ LASTING = {"down", "empty", "refuse", "slow", "unreachable"}
 
 
 class Shared:
-    """The server for those who do it no harm, and the proxies of all. Of one run."""
+    """Of one run: the server for those who do it no harm, those with users that nobody uses just now, and all proxies."""
 
     def __init__(self, folder: Path) -> None:
         self.cluster = server()
         self.toxiproxy = Toxiproxy([], folder)
+        self._lock = Lock()
+        self._idle: list[Cluster] = []
+
+    def lend(self) -> Cluster:
+        """One with users, empty."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return server(users=True)
+
+    def give_back(self, cluster: Cluster) -> None:
+        for lease in cluster.store.leases():
+            cluster.store.revoke(lease)
+        cluster.store.delete_prefix("")
+        with self._lock:
+            self._idle.append(cluster)
 
     def close(self) -> None:
         self.toxiproxy.process.kill()
-        self.cluster.close()
+        for cluster in (self.cluster, *self._idle):
+            cluster.close()
 
 
 class Etcd:
-    """One scenario's."""
+    """One scenario's. Its program may what `rights` say, where they are given."""
 
-    def __init__(self, shared: Shared, number: int, needs: set[str]) -> None:
-        self.needs = needs
-        self.own = [server(users=bool(needs & USERS))] if needs & (OWN | USERS) else []
+    def __init__(
+        self, shared: Shared, number: int, needs: set[str], rights: Sequence[str] | None = None
+    ) -> None:
+        self.shared, self.needs = shared, needs
+        self.users = rights is not None or bool(needs & USERS)
+        lent = rights is not None and not needs & OWN
+        self.own = [server(users=self.users)] if not lent and (needs & OWN or self.users) else []
+        self.lent = shared.lend() if lent else None
         #: The one behind the address.
-        self.cluster = self.own[0] if self.own else shared.cluster
-        self.prefix = DEFAULT if self.own else f"/{number}/"
+        self.cluster = self.lent or (self.own[0] if self.own else shared.cluster)
+        alone = self.cluster is not shared.cluster
+        self.prefix = DEFAULT if alone else f"/{number}/"
+        #: Who the program is, where there are users, and what it may under which prefix.
+        self.user, self.rights = "app", [("READWRITE", DEFAULT)]
+        self.login: dict[str, str] = {}
+        if rights is not None:
+            self.user, self.rights = f"program-{number}", [permission(right) for right in rights]
+            self.login = {"username": self.user, "password": self.user}
+            self._add_user(self.cluster)
         self.proxy = Proxy(shared.toxiproxy, str(number), self.cluster.endpoints[0])
-        self.url = self.cluster.url_of([self.proxy.endpoint], path="" if self.own else f"/{number}")
+        path, user = "" if alone else f"/{number}", "" if self.login else None
+        self.url = self.cluster.url_of([self.proxy.endpoint], user=user, path=path)
         self.lasting: set[str] = set()
 
     def fault(self, kind: str, on: bool, seconds: float, service: str, id: str) -> None:
@@ -66,11 +100,11 @@ class Etcd:
             case "refuse":
                 self._refuse(on)
             case "empty":
-                self._lead_to(server() if on else self.own[0])
+                self._lead_to(self._another() if on else self.own[0])
             case "identity":
                 self._lead_to(self._restored())
             case "wipe":
-                self.cluster.wipe()
+                self._wipe()
             case "compact":
                 store.compact()
             case "lose_leases":
@@ -98,16 +132,21 @@ class Etcd:
         self.proxy.remove()
         for cluster in self.own:
             cluster.close()
-        if not self.own:
+        if self.lent:
+            self.shared.give_back(self.lent)
+        elif not self.own:
             for lease in self._leases():
                 self.cluster.store.revoke(lease)
             self.cluster.store.delete_prefix(self.prefix)
 
     def _refuse(self, on: bool) -> None:
+        for kind, prefix in self.rights:
+            if on:
+                self.cluster.store.forbid(self.user, prefix)
+            else:
+                self.cluster.store.allow(self.user, kind, prefix)
         if not on:
-            self.cluster.store.allow("app", "READWRITE", DEFAULT)
             return
-        self.cluster.store.forbid("app", DEFAULT)
         # etcd asks for permission when a watch begins: who watches already would not feel it.
         self.proxy.cut()
 
@@ -119,15 +158,46 @@ class Etcd:
 
     def _restored(self) -> Cluster:
         """Another cluster with the same keys and leases, as from a backup."""
-        store, other = self.cluster.store, server()
+        store, other = self.cluster.store, self._another()
         for lease in store.leases():
             other.store.grant(store.lease(lease).granted, lease)
         for key, entry in store.prefix("").items():
             other.store.put(key, entry.value, entry.lease)
         return other
 
+    def _another(self) -> Cluster:
+        """An empty one, with the same users."""
+        other = server(users=self.users)
+        if self.login:
+            self._add_user(other)
+        return other
+
+    def _wipe(self) -> None:
+        if not self.login:
+            self.cluster.wipe()
+            return
+        # Whoever came before there is the user again would be told that the password is wrong.
+        self.proxy.disable()
+        self.cluster.wipe()
+        self._add_user(self.cluster)
+        self.proxy.enable()
+
+    def _add_user(self, cluster: Cluster) -> None:
+        """With the rights of the program, and its name as password."""
+        first, *others = self.rights
+        cluster.store.add_role(self.user, *first)
+        for right in others:
+            cluster.store.allow(self.user, *right)
+        cluster.store.add_user(self.user, self.user, self.user)
+
     def _leases(self) -> set[int]:
         return {entry.lease for entry in self.cluster.store.prefix(self.prefix).values()} - {0}
+
+
+def permission(right: str) -> tuple[str, str]:
+    """As etcd's interface has it: the kind, and the prefix."""
+    kind, prefix = right.split(" ")
+    return kind.upper(), prefix
 
 
 def server(*, users: bool = False) -> Cluster:

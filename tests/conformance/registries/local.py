@@ -14,6 +14,7 @@ class Local:
 
     def __init__(self, path: Path) -> None:
         self.path, self.url = path, f"local://{path}"
+        self.login: dict[str, str] = {}
 
     def fault(self, kind: str, on: bool, seconds: float, service: str, id: str) -> None:
         match kind:

@@ -35,12 +35,13 @@ pub(super) enum Remedy {
 }
 
 /// Texts with which etcd asks for a fresh token, whatever the code.
-const STALE: [&str; 4] =
-    ["invalid auth token", "auth store is old", "revision in header is old", "user name is empty"];
+const STALE: [&str; 2] = ["invalid auth token", "user name is empty"];
+/// The same when users, roles or rights were changed, anybody's, while it looked at the request. Next time it may accept it.
+const OVERTAKEN: [&str; 2] = ["auth store is old", "revision in header is old"];
 
 /// Whether a reason that etcd gives in words means that the token is too old.
 pub(super) fn is_stale(text: &str) -> bool {
-    STALE.iter().any(|stale| text.contains(stale))
+    STALE.iter().chain(&OVERTAKEN).any(|stale| text.contains(stale))
 }
 
 /// Whether etcd said this.
@@ -65,6 +66,10 @@ fn of_status(asked: &Asked<'_>, status: tonic::Status) -> (Remedy, Error) {
     let said = |code, why: &str| Error::new(code, format!("{why} (etcd said: {text})"));
     if let Some((_, http)) = text.split_once("mapped from HTTP status code ") {
         return (Remedy::Elsewhere, no_grpc(http));
+    }
+    if OVERTAKEN.iter().any(|old| text.contains(old)) {
+        let why = "its users, roles or rights were changed meanwhile, several times in a row";
+        return (Remedy::Token, said(Code::Unavailable, why));
     }
     if status.code() == Grpc::Unauthenticated || is_stale(&text) {
         let why = match asked.user {
@@ -209,18 +214,20 @@ mod tests {
 
     #[test]
     fn some_texts_ask_for_a_fresh_token_whatever_their_code() {
-        for (code, text) in [
-            (Grpc::Unauthenticated, "anything"),
-            (Grpc::Unauthenticated, "etcdserver: invalid auth token"),
-            (Grpc::Unknown, "etcdserver: invalid auth token"),
-            (Grpc::InvalidArgument, "etcdserver: revision of auth store is old"),
-            (Grpc::FailedPrecondition, "etcdserver: revision of auth store is old"),
+        let (unknown, changed) = (Code::Unauthenticated, Code::Unavailable);
+        for (code, text, expected) in [
+            (Grpc::Unauthenticated, "anything", unknown),
+            (Grpc::Unauthenticated, "etcdserver: invalid auth token", unknown),
+            (Grpc::Unknown, "etcdserver: invalid auth token", unknown),
+            (Grpc::InvalidArgument, "etcdserver: user name is empty", unknown),
+            // Not refused, which would be tried again in half a minute only.
+            (Grpc::InvalidArgument, "etcdserver: revision of auth store is old", changed),
+            (Grpc::FailedPrecondition, "etcdserver: revision of auth store is old", changed),
             // So etcd 3.4 says it when it finds out as it applies a request.
-            (Grpc::Unknown, "auth: revision in header is old"),
-            (Grpc::InvalidArgument, "etcdserver: user name is empty"),
+            (Grpc::Unknown, "auth: revision in header is old", changed),
         ] {
             let (remedy, code, _) = judged(code, text);
-            assert_eq!((remedy, code), (Remedy::Token, Code::Unauthenticated), "{text}");
+            assert_eq!((remedy, code), (Remedy::Token, expected), "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use callsheet::Instance;
 use callsheet::memory::Memory;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args::{Args, Fail, wrong};
 use crate::scenario::Scenario;
@@ -33,8 +33,8 @@ struct Program {
 pub enum Registry {
     /// In this process.
     Memory(String, Memory),
-    /// In a process that is asked by lines of JSON.
-    Elsewhere(String, BufReader<UnixStream>),
+    /// In a process that is asked by lines of JSON, with the options that clients need.
+    Elsewhere(String, Map<String, Value>, BufReader<UnixStream>),
     /// Known by its URL alone: to a peer.
     Known(String),
 }
@@ -60,9 +60,13 @@ impl Registries {
         let stream = UnixStream::connect(socket).map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
         let mut stream = BufReader::new(stream);
-        let answer = ask(&mut stream, &json!({"registry": name, "needs": scenario.needs}))?;
+        let answer = ask(
+            &mut stream,
+            &json!({"name": name, "needs": scenario.needs, "services": scenario.registered()?}),
+        )?;
         let url = answer["url"].as_str().ok_or("it has no url")?.to_owned();
-        Ok(Registry::Elsewhere(url, stream))
+        let login = answer["login"].as_object().cloned().ok_or("it has no login")?;
+        Ok(Registry::Elsewhere(url, login, stream))
     }
 }
 
@@ -91,7 +95,14 @@ impl Drop for Program {
 impl Registry {
     pub(crate) fn url(&self) -> &str {
         match self {
-            Registry::Memory(url, _) | Registry::Elsewhere(url, _) | Registry::Known(url) => url,
+            Registry::Memory(url, _) | Registry::Elsewhere(url, ..) | Registry::Known(url) => url,
+        }
+    }
+
+    pub(crate) fn login(&self) -> Map<String, Value> {
+        match self {
+            Registry::Elsewhere(_, login, _) => login.clone(),
+            Registry::Memory(..) | Registry::Known(_) => Map::new(),
         }
     }
 
@@ -101,7 +112,7 @@ impl Registry {
         let (service, id) = (args.text("service")?.unwrap_or_default(), args.text("id")?.unwrap_or_default());
         let memory = match self {
             Registry::Memory(_, memory) => memory,
-            Registry::Elsewhere(_, stream) => {
+            Registry::Elsewhere(_, _, stream) => {
                 let seconds = seconds.as_secs_f64();
                 let fault = json!({"kind": kind, "on": on, "seconds": seconds, "service": service, "id": id});
                 return ask(stream, &fault).map(drop).map_err(Fail::Wrong);
@@ -132,7 +143,7 @@ impl Registry {
     /// Waits until whoever reads sees what was written.
     pub(crate) fn settle(&mut self) -> Result<(), Fail> {
         match self {
-            Registry::Elsewhere(_, stream) => {
+            Registry::Elsewhere(_, _, stream) => {
                 ask(stream, &json!({"settle": true})).map(drop).map_err(Fail::Wrong)
             }
             Registry::Memory(..) | Registry::Known(_) => Ok(()),
@@ -147,7 +158,7 @@ impl Registry {
                 memory.refuse(false);
                 memory.slow(Duration::ZERO);
             }
-            Registry::Elsewhere(_, stream) => drop(ask(stream, &json!({"heal": true}))?),
+            Registry::Elsewhere(_, _, stream) => drop(ask(stream, &json!({"heal": true}))?),
             Registry::Known(_) => {}
         }
         Ok(())

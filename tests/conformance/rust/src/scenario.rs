@@ -1,11 +1,12 @@
 //! The scenario files, which of them a language or registry skips, and the registries to run them on.
 
+use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 /// One scenario as its file has it: with placeholders.
@@ -23,19 +24,48 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The steps for the registry at `url`, and what keeps their port and folder for them.
+    /// The steps for the registry at `url`, whose clients have the options `login` unless they have their own; and what
+    /// keeps their port and folder for them.
     ///
     /// # Errors
     /// When filling in the placeholders did not leave JSON.
-    pub fn steps(&self, url: &str) -> Result<(Vec<Value>, (UdpSocket, TempDir)), String> {
+    pub fn steps(
+        &self,
+        url: &str,
+        login: &Map<String, Value>,
+    ) -> Result<(Vec<Value>, (UdpSocket, TempDir)), String> {
         let held = free_port();
         let folder = TempDir::new().map_err(|error| error.to_string())?;
         let port = held.local_addr().map_err(|error| error.to_string())?.port().to_string();
         let text = self.text.replace("\"{port}\"", &port).replace("{port}", &port).replace("{url}", url);
         let text = text.replace("{folder}", &folder.path().to_string_lossy());
         let filled: Value = serde_json::from_str(&repeated(&text)).map_err(|error| error.to_string())?;
-        let steps = filled["steps"].as_array().cloned().ok_or("it has no steps")?;
+        let mut steps = filled["steps"].as_array().cloned().ok_or("it has no steps")?;
+        for step in &mut steps {
+            if step["do"] == "connect" && step["url"].as_str().is_none_or(|at| at.starts_with(url)) {
+                log_in(step, login);
+            }
+        }
         Ok((steps, (held, folder)))
+    }
+
+    /// The services that it registers.
+    ///
+    /// # Errors
+    /// When filling in the placeholders did not leave JSON.
+    pub fn registered(&self) -> Result<BTreeSet<String>, String> {
+        let filled: Value = serde_json::from_str(&repeated(&self.text)).map_err(|error| error.to_string())?;
+        let steps = filled["steps"].as_array().into_iter().flatten();
+        let registers = steps.filter(|step| step["do"] == "register" && step["error"].is_null());
+        Ok(registers.filter_map(|step| step["with"]["service"].as_str().map(str::to_owned)).collect())
+    }
+}
+
+fn log_in(step: &mut Value, login: &Map<String, Value>) {
+    for (name, value) in login {
+        if step["options"][name].is_null() {
+            step["options"][name] = value.clone();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use callsheet::{
     CallError, Changeset, Client, NamesWatch, Options, Outcome, Pick, Picker, RegistrationHandle, Snapshot,
     States, Watch, host,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::args::{Args, Fail, wrong};
@@ -89,6 +89,11 @@ impl World {
     /// Where its registry is.
     pub fn url(&self) -> &str {
         self.registry.url()
+    }
+
+    /// The options that clients of it need.
+    pub fn login(&self) -> Map<String, Value> {
+        self.registry.login()
     }
 
     /// Does a step and compares what came of it with what it expects.

@@ -71,7 +71,8 @@ fn run(scenario: &Scenario, registry: Registry) -> Result<(), String> {
     };
     let mut world = World::new(registry, &peer);
     let mut result = Ok(());
-    let (steps, _held) = scenario.steps(world.url()).map_err(|why| format!("{place}: {why}"))?;
+    let (steps, _held) =
+        scenario.steps(world.url(), &world.login()).map_err(|why| format!("{place}: {why}"))?;
     for (number, step) in steps.iter().enumerate() {
         result = runtime.block_on(world.step(step));
         if let Err(why) = result {
