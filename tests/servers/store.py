@@ -160,6 +160,13 @@ class Store:
         if role is not None:
             self.call("auth/user/grant", {"user": user, "role": role})
 
+    def add_user_who_may(self, user: str, password: str, rights: Iterable[tuple[str, str]]) -> None:
+        """By a role of the same name; a right is a kind and a prefix."""
+        self.call("auth/role/add", {"name": user})
+        for kind, prefix in rights:
+            self.allow(user, kind, prefix)
+        self.add_user(user, password, user)
+
     def change_password(self, user: str, password: str) -> None:
         """Ends the tokens of that user."""
         self.call("auth/user/changepw", {"name": user, "password": password})

@@ -32,6 +32,12 @@ def of_etcd(user: str = SERVICE) -> list[str]:
     return found
 
 
+def permission(right: str) -> tuple[str, str]:
+    """A right of etcd's as its interface has it: the kind, and the prefix."""
+    kind, prefix = right.split(" ")
+    return kind.upper(), prefix
+
+
 def of_consul(policy: str = SERVICE) -> list[str]:
     """The rules of one of the guide's policies."""
     recipe = _recipe("consul.md")

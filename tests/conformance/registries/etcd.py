@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from servers import QUICK, Cluster, Options, Proxy, Toxiproxy
+from shared import recipes
 
 from .foreign import GARBAGE, instance
 
@@ -24,7 +25,7 @@ LASTING = {"down", "empty", "refuse", "slow", "unreachable"}
 
 
 class Shared:
-    """Of one run: the server for those who do it no harm, those with users that nobody uses just now, and all proxies."""
+    """Of one run: the server for those who do it no harm, those with users that nobody uses just now, all proxies."""
 
     def __init__(self, folder: Path) -> None:
         self.cluster = server()
@@ -71,7 +72,7 @@ class Etcd:
         self.user, self.rights = "app", [("READWRITE", DEFAULT)]
         self.login: dict[str, str] = {}
         if rights is not None:
-            self.user, self.rights = f"program-{number}", [permission(right) for right in rights]
+            self.user, self.rights = f"program-{number}", [recipes.permission(right) for right in rights]
             self.login = {"username": self.user, "password": self.user}
             self._add_user(self.cluster)
         self.proxy = Proxy(shared.toxiproxy, str(number), self.cluster.endpoints[0])
@@ -184,20 +185,10 @@ class Etcd:
 
     def _add_user(self, cluster: Cluster) -> None:
         """With the rights of the program, and its name as password."""
-        first, *others = self.rights
-        cluster.store.add_role(self.user, *first)
-        for right in others:
-            cluster.store.allow(self.user, *right)
-        cluster.store.add_user(self.user, self.user, self.user)
+        cluster.store.add_user_who_may(self.user, self.user, self.rights)
 
     def _leases(self) -> set[int]:
         return {entry.lease for entry in self.cluster.store.prefix(self.prefix).values()} - {0}
-
-
-def permission(right: str) -> tuple[str, str]:
-    """As etcd's interface has it: the kind, and the prefix."""
-    kind, prefix = right.split(" ")
-    return kind.upper(), prefix
 
 
 def server(*, users: bool = False) -> Cluster:
