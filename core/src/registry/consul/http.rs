@@ -2,29 +2,26 @@
 //! own deadline, and answers of bounded size.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::failure::{Asked, LEADERLESS, is_early};
 use super::greeting;
+use super::pools::{Pools, changed, paths};
 use super::token::Tokens;
 use super::turns::Turns;
-use crate::config::{Agent, Endpoint, Place, Tls};
+use crate::config::{Agent, Endpoint, Place};
 use crate::error::{Code, Error, Result};
 use crate::tls;
 
-/// Connections of each pool that are kept though nothing is under way on them: those of other clients count too.
-const IDLE: usize = 8;
 /// How long an agent that could not be reached is not tried again by others.
 const UNREACHABLE: Duration = Duration::from_millis(250);
 /// Between two looks at the files of TLS.
@@ -99,15 +96,6 @@ pub(super) struct Http {
     turns: Arc<Turns>,
     unreachable: Mutex<Option<(Instant, Error)>>,
     closed: watch::Sender<bool>,
-}
-
-#[derive(Clone)]
-struct Pools {
-    waiting: Client,
-    calls: Client,
-    /// When the files of TLS were changed that these use.
-    files: Vec<Option<SystemTime>>,
-    looked: Instant,
 }
 
 /// Which pool a request goes through.
@@ -267,13 +255,36 @@ impl Http {
     }
 
     async fn ask(&self, ask: &Ask, pool: Pool) -> Result<Result<Answer, (Error, StatusCode)>> {
-        let answer = self.once(ask, pool, false).await?;
-        match answer {
-            // The file may have been rotated since it was read.
-            Err((error, _)) if error.refused() && self.tokens.file().is_some() => {
-                self.once(ask, pool, true).await
+        let refused = |answer: &Result<Answer, (Error, StatusCode)>| {
+            answer.as_ref().is_err_and(|(error, _)| error.refused())
+        };
+        let mut answer = self.once(ask, pool, false).await?;
+        // The file may have been rotated since it was read.
+        if refused(&answer) && self.tokens.file().is_some() {
+            answer = self.once(ask, pool, true).await?;
+        }
+        if refused(&answer) && self.has_token() {
+            self.ready(ask).await?;
+            answer = self.once(ask, pool, false).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Whether a refusal can be believed: servers that start know no token until they have a leader and its data. Fails if
+    /// they don't soon.
+    async fn ready(&self, ask: &Ask) -> Result<()> {
+        let asked = self.asked(ask);
+        let pools = self.pools().await.map_err(|why| asked.error(why))?;
+        // The leader answers, once it has everything. Without the token, so that it is not judged here too.
+        let request = pools.calls.get(format!("{}/v1/health/service/-?consistent", self.base));
+        let request = request.headers(self.introduction().map_err(|why| asked.error(why))?);
+        match self.whole(request).await {
+            Ok((status, answer)) if status != StatusCode::OK => {
+                let error = asked.error(asked.refusal(status, &answer.body));
+                if error.code() == Code::Unavailable { Err(error) } else { Ok(()) }
             }
-            answer => Ok(answer),
+            Err(Broken::Http(error)) => Err(asked.error(self.why(&asked, error).await)),
+            _ => Ok(()),
         }
     }
 
@@ -313,16 +324,16 @@ impl Http {
     }
 
     async fn headers(&self, fresh: bool) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        let secret = |text: &str, what: &str| {
-            let value = HeaderValue::from_str(text);
-            let mut value = value.map_err(|_| Error::config(format!("{what} can't be sent in a header")))?;
-            value.set_sensitive(true);
-            Ok::<_, Error>(value)
-        };
+        let mut headers = self.introduction()?;
         if let Some(token) = self.tokens.current(fresh).await? {
             headers.insert("x-consul-token", secret(token.reveal(), "the token")?);
         }
+        Ok(headers)
+    }
+
+    /// Who we are to what stands before the agent.
+    fn introduction(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
         if let Some((name, password)) = &self.agent.credentials {
             let word = STANDARD.encode(format!("{name}:{}", password.reveal()));
             headers.insert(AUTHORIZATION, secret(&format!("Basic {word}"), "username and password")?);
@@ -412,58 +423,11 @@ enum Broken {
     TooLong,
 }
 
-impl Pools {
-    /// Reads the files of TLS, if there are any.
-    fn new(agent: &Agent) -> Result<Self> {
-        let paths = agent.tls.as_ref().map(paths).unwrap_or_default();
-        let files = changed(&paths);
-        // Reads its own certificates also where no connection has any.
-        let config = match &agent.tls {
-            Some(tls) => tls::client(tls, &[b"http/1.1"])?,
-            None => tls::unused()?,
-        };
-        let client = || {
-            let mut builder = Client::builder()
-                .tls_backend_preconfigured((*config).clone())
-                .tls_info(true)
-                .http1_only()
-                .no_proxy()
-                .referer(false)
-                .redirect(reqwest::redirect::Policy::none())
-                .user_agent(concat!("callsheet/", env!("CARGO_PKG_VERSION")))
-                .pool_max_idle_per_host(IDLE)
-                .pool_idle_timeout(Duration::from_secs(60));
-            match &agent.place {
-                Place::Unix(path) => builder = builder.unix_socket(path.clone()),
-                Place::Tcp(endpoint) => builder = builder.dns_resolver(Always(endpoint.clone())),
-            }
-            builder.build().map_err(|error| Error::config("HTTP can't be set up").with_cause(error))
-        };
-        Ok(Pools { waiting: client()?, calls: client()?, files, looked: Instant::now() })
-    }
-}
-
-fn paths(tls: &Tls) -> Vec<PathBuf> {
-    let identity = tls.identity.iter().flat_map(|(cert, key)| [cert, key]);
-    tls.ca.iter().chain(identity).cloned().collect()
-}
-
-fn changed(paths: &[PathBuf]) -> Vec<Option<SystemTime>> {
-    paths.iter().map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok()).collect()
-}
-
-/// Looks up the agent's host, whatever name its certificate has to have.
-struct Always(Endpoint);
-
-impl Resolve for Always {
-    fn resolve(&self, _: Name) -> Resolving {
-        let Endpoint { host, port } = self.0.clone();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((host, port)).await?;
-            let found: Addrs = Box::new(found.collect::<Vec<_>>().into_iter());
-            Ok(found)
-        })
-    }
+fn secret(text: &str, what: &str) -> Result<HeaderValue> {
+    let value = HeaderValue::from_str(text);
+    let mut value = value.map_err(|_| Error::config(format!("{what} can't be sent in a header")))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A text as one segment of a path or one value of a query.

@@ -10,6 +10,7 @@ mod greeting;
 mod http;
 mod known;
 mod meta;
+mod pools;
 mod publication;
 mod pulse;
 mod read;
