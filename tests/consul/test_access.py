@@ -11,8 +11,10 @@ from pathlib import Path
 
 import callsheet
 import pytest
-from servers import AgentOptions, Consul
+from servers import Agent, AgentOptions, Consul, Unreachable
+from servers import Refused as ServerRefused
 from servers.acl import RULES
+from servers.binaries import Version
 from servers.certificates import Certificates
 from servers.fixtures import NewConsul
 from servers.waiting import until
@@ -122,6 +124,40 @@ def test_a_token_that_is_deleted_and_given_back(new_consul: NewConsul) -> None:
         # At the next try, which is half a minute apart.
         registration.wait("registered", 60)
         seen.until(tagged("mine"))
+
+
+def test_a_token_is_not_refused_by_a_server_that_has_not_read_its_data_yet(
+    version: Version, new_consul: NewConsul
+) -> None:
+    consul = new_consul(servers=3, options=AgentOptions(version=version, acl=True))
+    token = consul.acl.token(WRITE_BILLING)
+    states: list[str] = []
+    with callsheet.connect(consul.url_of(token=token), ttl=2) as client:
+        registration = registered(client, on_state=states.append)
+        consul.stop()
+        # Alone it has no leader, so it knows of no token.
+        consul.agent.start(wait=False)
+        until(lambda: unknown(consul.agent, token), 45)
+        with pytest.raises(callsheet.Unavailable, match="have no leader"):
+            client.lookup("other")
+        registration.wait("lost", 10)
+        assert unknown(consul.agent, token)
+        for server in consul.members[1:]:
+            server.start(wait=False)
+        # Not half a minute later, as if it had been refused.
+        registration.wait("registered", 25)
+        assert states == ["registered", "lost", "registered"]
+
+
+def unknown(agent: Agent, token: str) -> bool:
+    """What it says of a token."""
+    try:
+        agent.api(token).call("GET", "agent/services")
+    except Unreachable:
+        return False
+    except ServerRefused as error:
+        return "ACL not found" in error.message
+    return False
 
 
 def test_a_token_file_can_be_rotated(with_acl: Consul, tmp_path: Path) -> None:

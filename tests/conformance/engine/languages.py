@@ -66,7 +66,7 @@ LANGUAGES = {
     ]
 }
 #: Who also runs under the rights of the guides, where no registries are named. The core needs them, whoever calls it.
-UNDER_RIGHTS = ("python",)
+UNDER_RIGHTS = ("python", "go")
 
 
 def expected() -> list[str]:

@@ -38,7 +38,7 @@ def skipped(language: str, registry: str, scenario: dict[str, Any]) -> str | Non
 
 
 def steps(
-    scenario: dict[str, Any], url: str, login: Mapping[str, str], port: int, folder: str
+    scenario: dict[str, Any], url: str, port: int, folder: str, login: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Its steps, filled in: clients of the registry at `url` have the options `login`, unless they have their own."""
     text = json.dumps(scenario["steps"]).replace("{url}", url).replace("{folder}", folder)
@@ -52,7 +52,7 @@ def steps(
 
 def registered(scenario: dict[str, Any]) -> list[str]:
     """The services that it registers."""
-    filled = steps(scenario, "", {}, 0, "")
+    filled = steps(scenario, "", 0, "")
     return sorted(
         {step["with"]["service"] for step in filled if step["do"] == "register" and "error" not in step}
     )

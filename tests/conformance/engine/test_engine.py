@@ -10,8 +10,8 @@ import pytest
 from driver import Broken, Wrong, flat
 from judge import difference
 from languages import CONFORMANCE, ROOT
-from registries import NAMES
-from scenario import scenarios, skipped, steps
+from registries import NAMES, UNDER_RIGHTS
+from scenario import registered, scenarios, skipped, steps
 from verbs import request
 from world import World, in_order, snake
 
@@ -131,6 +131,31 @@ def test_every_request_survives_the_flat_form():
             line = flat(asked)
             assert "\n" not in line and "\0" not in line
             assert unflat(line) == numbered(asked)
+
+
+def test_clients_of_the_registry_log_in_unless_the_step_says_how():
+    def options(step):
+        filled = steps({"steps": [{"do": "connect", **step}]}, "etcd://h/1", 1, "/folder", {"token": "t"})
+        return filled[0].get("options")
+
+    for ours in [{}, {"url": None}, {"url": "{url}?ttl=5s"}]:
+        assert options(ours) == {"token": "t"}
+    assert options({"options": {"token": "other", "ttl": 3}}) == {"token": "other", "ttl": 3}
+    assert options({"url": "local:"}) is None
+
+
+def test_the_services_that_a_scenario_registers():
+    asked = [("b", {}), ("a{3}", {}), ("b", {}), ("c/d", {"error": "invalid_argument"})]
+    registers = [{"do": "register", "with": {"service": service}, **more} for service, more in asked]
+    looks = [{"do": "lookup", "service": "e"}, {"do": "fault", "kind": "put", "service": "f", "id": "1"}]
+    assert registered({"steps": registers + looks}) == ["axxx", "b"]
+
+
+def test_rights_are_no_reason_to_skip():
+    for registry in UNDER_RIGHTS:
+        free = registry.split("-")[0]
+        for _, scenario in scenarios():
+            assert skipped("python", registry, scenario) == skipped("python", free, scenario)
 
 
 def test_a_step_with_a_mistake_is_refused():

@@ -35,7 +35,7 @@ def run(case, pool, registries):
             return f"{why}: {type(error).__name__}: {error}"
         place = why
         try:
-            filled = steps(scenario, world.url, world.login, held.getsockname()[1], folder)
+            filled = steps(scenario, world.url, held.getsockname()[1], folder, world.login)
             for number, step in enumerate(filled, 1):
                 why = f"{place}, step {number}: {json.dumps(step)[:2000]}"
                 world.step(step)
