@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
 
 import callsheet
 import pytest
 from servers import Cluster, Options
+from servers import Refused as Unwelcome
 from servers.certificates import Certificates
 from servers.fixtures import NewCluster
 from servers.waiting import until
@@ -132,6 +136,35 @@ def test_a_watch_whose_permission_is_taken_away_is_stale_until_it_is_given_back(
         etcd.store.call("auth/user/grant", {"user": "reader", "role": "reader"})
         live = seen.until(lambda snapshot: snapshot.freshness == "live")
         assert len(live) == 1 and live.last_error is None
+
+
+def test_while_users_and_roles_are_changed_nobody_is_refused(with_users: Cluster) -> None:
+    """Each change makes etcd say `revision of auth store is old` of what it looks at just then."""
+    over = threading.Event()
+
+    def change(role: str) -> None:
+        store = with_users.store_of("root")
+        for count in itertools.count():
+            if over.is_set():
+                return
+            # What was overtaken itself is left out.
+            with suppress(Unwelcome):
+                store.add_role(f"{role}-{count}", "READ", "/other/")
+
+    states: list[str] = []
+    with ThreadPoolExecutor(8) as others, callsheet.connect(with_users.url, ttl=600) as client:
+
+        def register(port: int) -> callsheet.Registration:
+            return client.register("billing", port, "10.0.0.1", on_state=states.append)
+
+        changing = [others.submit(change, f"changed-{at}") for at in range(4)]
+        registrations = list(others.map(register, range(1, 301)))
+        over.set()
+        for one in changing:
+            one.result()
+        for registration in registrations:
+            registration.wait("registered", 25)
+    assert "refused" not in states
 
 
 def test_authentication_is_turned_on_while_programs_are_connected(new_cluster: NewCluster) -> None:
