@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,12 @@ def test_a_taken_port_is_left_alone(etcd: Cluster, monkeypatch: pytest.MonkeyPat
         assert not taken, "it was tried"
         assert second.endpoints != etcd.endpoints
         second.store.put("a", "1")
+
+
+def test_servers_that_start_at_once_get_ports_of_their_own() -> None:
+    with ThreadPoolExecutor(16) as threads:
+        found = [port for few in threads.map(ports.free, [10] * 50) for port in few]
+    assert len(set(found)) == len(found)
 
 
 def test_a_failed_start_says_why_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
