@@ -224,6 +224,16 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+/// At most 300 characters of what somebody else said or wrote, for a message.
+pub(crate) fn bounded(text: &str) -> String {
+    const SHOWN: usize = 300;
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
 pub(crate) fn check_service(service: &str) -> Result<()> {
     let first = service.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));

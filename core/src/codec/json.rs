@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
-use crate::instance::{Instance, Status, check_port};
+use crate::instance::{Instance, Status, bounded, check_port};
 use crate::registry::{Owner, Record};
 
 #[derive(Serialize)]
@@ -75,6 +75,8 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
 /// The record stored under a key of `service` and `id`: the key is what is true, whatever the value claims to be.
 pub(crate) fn decode(service: &str, id: &str, value: &[u8]) -> Result<Record> {
     let undecodable = |why: &dyn std::fmt::Display| {
+        // Decoders quote what they don't like, however long it is.
+        let why = bounded(&why.to_string());
         Error::new(Code::Protocol, format!("the value of {service}/{id} is not an instance: {why}"))
     };
     if value.len() > MAX_VALUE {
@@ -144,6 +146,18 @@ mod tests {
         assert!(decode("a", "x", &deep("later")).is_ok());
         assert!(decode("a", "x", &deep("tags")).is_err());
         assert!(decode("a", "x", &deep("metadata")).is_err());
+    }
+
+    #[test]
+    fn a_long_value_makes_no_long_message() {
+        let long = "ö".repeat(100_000);
+        for value in [
+            format!(r#"{{"address":"h","port":"{long}"}}"#),
+            format!(r#"{{"address":"h","port":1,"status":"{long}"}}"#),
+        ] {
+            let error = decode("a", "x", value.as_bytes()).unwrap_err();
+            assert!(error.message().len() < 700 && error.message().ends_with('…'), "{error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::options::{OptionValue, Options, Secret, truth};
 use super::remote::{Endpoint, Tls, credentials, endpoint, user};
-use super::url::decoded;
+use super::url::{decoded, redacted};
 use crate::error::{Error, Result};
 
 /// Where an agent listens for HTTP; with TLS it has no port of its own by default.
@@ -123,8 +123,9 @@ fn named(host: &str, whence: &str) -> Result<Place> {
         return Ok(Place::Unix(PathBuf::from(host)));
     }
     endpoint(host, PORT).map(Place::Tcp).ok_or_else(|| {
+        let shown = redacted(host);
         Error::config(format!(
-            "{whence:?} names {host:?}, which is not host:port: write one name or address with a port from 1 to 65535, \
+            "{whence:?} names {shown:?}, which is not host:port: write one name or address with a port from 1 to 65535, \
              an IPv6 address in brackets, or the path of a Unix socket with %2F for each '/'"
         ))
     })
@@ -143,7 +144,8 @@ fn from_environment(secure: bool, environment: &impl Fn(&str) -> Option<String>)
         "https" => Ok((true, named(rest.trim_end_matches('/'), NAME)?)),
         "" | "http" => Ok((secure, named(rest.trim_end_matches('/'), NAME)?)),
         _ => Err(Error::config(format!(
-            "{NAME} is {address:?}: write host:port, http://, https:// or unix://"
+            "{NAME} is {:?}: write host:port, http://, https:// or unix://",
+            redacted(&address)
         ))),
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::options::{OptionValue, Options, Secret};
-use super::url::decoded;
+use super::url::{decoded, redacted};
 use crate::error::{Error, Result};
 use crate::instance::check_address;
 
@@ -146,8 +146,9 @@ fn endpoints<'a>(hosts: impl Iterator<Item = &'a str>, port: u16, whence: &str) 
     let mut endpoints = Vec::new();
     for text in hosts.map(str::trim).filter(|text| !text.is_empty()) {
         let endpoint = endpoint(text, port).ok_or_else(|| {
+            let shown = redacted(text);
             Error::config(format!(
-                "{whence:?} names {text:?}, which is not host:port: write names or addresses with ports from 1 to \
+                "{whence:?} names {shown:?}, which is not host:port: write names or addresses with ports from 1 to \
                  65535, commas between them, IPv6 addresses in brackets"
             ))
         })?;
@@ -356,6 +357,15 @@ mod tests {
         ] {
             let error = remote(url, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{url}: {error}");
+        }
+        for (url, environment) in [
+            ("etcd://", ("ETCDCTL_ENDPOINTS", "http://root:hunter2@h:2379")),
+            ("consul://", ("CONSUL_HTTP_ADDR", "http://root:hunter2@h:8500")),
+            ("consul://", ("CONSUL_HTTP_ADDR", "ftp://root:hunter2@h")),
+            ("dns://root:hunter2@h/x", ("", "")),
+        ] {
+            let error = remote(url, &[environment]).unwrap_err().to_string();
+            assert!(error.contains("@h") && !error.contains("hunter2"), "{url}: {error}");
         }
         let https = [("ETCDCTL_ENDPOINTS", "https://h:2379")];
         assert!(remote("etcd://", &https).unwrap_err().to_string().contains("etcds://"));

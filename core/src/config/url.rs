@@ -216,7 +216,7 @@ fn cut_in_a_password(body: &str, query: &str) -> Option<String> {
 }
 
 /// A URL as it may be shown. Everything before the last `@` may be a password, whatever characters are in it.
-fn redacted(body: &str) -> String {
+pub(super) fn redacted(body: &str) -> String {
     let start = body.find("://").map_or(0, |at| at + 3);
     match body.rfind('@') {
         Some(at) if at >= start => format!("{}***{}", &body[..start], &body[at..]),

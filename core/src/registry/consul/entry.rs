@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::meta;
 use crate::error::{Code, Error, Result};
-use crate::instance::{Instance, Status, check_port};
+use crate::instance::{Instance, Status, bounded, check_port};
 use crate::registry::Record;
 
 #[derive(Deserialize)]
@@ -114,6 +114,8 @@ pub(super) fn aggregated<'a>(checks: impl IntoIterator<Item = &'a CheckState<'a>
 /// lists too.
 pub(super) fn decode(service: &str, raw: &str) -> Result<Option<Read>> {
     let undecodable = |why: &dyn std::fmt::Display| {
+        // Decoders quote what they don't like, however long it is.
+        let why = bounded(&why.to_string());
         Error::new(Code::Protocol, format!("an entry of {service} is no instance: {why}"))
     };
     let entry: Entry<'_> = serde_json::from_str(raw).map_err(|error| undecodable(&error))?;
@@ -180,6 +182,13 @@ mod tests {
         }
         let nowhere = r#"{"Node":{"Node":"n","Address":""},"Service":{"ID":"w","Port":1}}"#;
         assert!(decode("web", nowhere).is_err());
+    }
+
+    #[test]
+    fn a_long_entry_makes_no_long_message() {
+        let service = format!(r#"{{"ID":"{}","Port":0}}"#, "x".repeat(100_000));
+        let error = decode("web", &entry(&service, "[]")).err().unwrap();
+        assert!(error.message().len() < 400, "{error}");
     }
 
     #[test]

@@ -4,9 +4,7 @@
 use reqwest::StatusCode;
 
 use crate::error::{Code, Error};
-
-/// Longest text of Consul's that is quoted.
-const QUOTED: usize = 300;
+use crate::instance::bounded;
 
 /// Why a registration that was there is not.
 pub(super) const FORGOTTEN: &str =
@@ -185,11 +183,7 @@ pub(super) fn root<'a>(
 fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = line.chars().take(QUOTED).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    short
+    bounded(&line)
 }
 
 #[cfg(test)]

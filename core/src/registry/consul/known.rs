@@ -66,7 +66,7 @@ impl Known {
         self.entries = entries;
         let mut told = BTreeMap::new();
         let mut changes = Vec::new();
-        for (id, digest, text) in self.named(&list) {
+        for (id, (digest, text)) in self.named(&list) {
             if self.told.remove(&id) != Some(digest) {
                 let record = match fresh.remove(&digest) {
                     Some(record) => Some(record),
@@ -84,8 +84,9 @@ impl Known {
         Ok(changes)
     }
 
-    /// Each entry with an id that no other has: two agents may have one under the same id, which then tells its node too.
-    fn named<'a>(&self, list: &[(u64, &'a str)]) -> Vec<(String, u64, &'a str)> {
+    /// The entries by ids that no other has: two agents may have one under the same id, which then tells its node too. Of two
+    /// that are of one node nevertheless, the last counts.
+    fn named<'a>(&self, list: &[(u64, &'a str)]) -> BTreeMap<String, (u64, &'a str)> {
         let mut counts = HashMap::<&str, usize>::new();
         let places = || {
             list.iter()
@@ -98,7 +99,7 @@ impl Known {
             1 => place.id.clone(),
             _ => format!("{}@{}", place.id, place.node),
         };
-        places().map(|(place, digest, text)| (name(place), digest, text)).collect()
+        places().map(|(place, digest, text)| (name(place), (digest, text))).collect()
     }
 }
 
@@ -154,6 +155,14 @@ mod tests {
         let both = [("n1", "web", 1), ("n2", "web", 1)];
         assert_eq!(told(&mut known, &counters, &both), ["+web@n1:1", "+web@n2:1", "-web"]);
         assert_eq!(told(&mut known, &counters, &both[1..]), ["+web:1", "-web@n1", "-web@n2"]);
+    }
+
+    #[test]
+    fn one_id_twice_on_a_node_is_one_instance() {
+        let (mut known, counters) = (Known::default(), Arc::new(Counters::default()));
+        let both = [("n", "web", 1), ("n", "web", 2)];
+        assert_eq!(told(&mut known, &counters, &both), ["+web@n:2"]);
+        assert_eq!(told(&mut known, &counters, &both), [""; 0]);
     }
 
     #[test]

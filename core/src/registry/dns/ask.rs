@@ -14,7 +14,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::sync::Mutex;
 
 use super::answer::{Addresses, Answer, Service};
@@ -53,25 +53,8 @@ impl Resolvers {
     pub(super) async fn services(&self, service: &str, name: &str) -> Result<Answer> {
         let Some(found) = self.lookup(name, RecordType::SRV).await? else { return Ok(Answer::default()) };
         let mut ttl = ttl(&found);
-        let records: Vec<Service> = found
-            .answers()
-            .iter()
-            .filter_map(|record| match &record.data {
-                RData::SRV(srv) => Some(Service {
-                    priority: srv.priority,
-                    weight: srv.weight,
-                    port: srv.port,
-                    target: srv.target.to_lowercase().to_string(),
-                }),
-                _ => None,
-            })
-            .collect();
-        let mut addresses: HashMap<String, Vec<IpAddr>> = HashMap::new();
-        for record in found.additionals() {
-            if let Some(address) = address(&record.data) {
-                addresses.entry(record.name.to_lowercase().to_string()).or_default().push(address);
-            }
-        }
+        let records = services(found.answers());
+        let mut addresses = addresses(found.additionals());
         let targets: BTreeSet<String> = records.iter().map(|record| record.target.clone()).collect();
         let missing: Vec<_> = targets.into_iter().filter(|target| !addresses.contains_key(target)).collect();
         for target in missing.into_iter().take(MOST_TARGETS) {
@@ -194,6 +177,29 @@ impl Resolvers {
 
 fn is_empty(error: &NetError) -> bool {
     error.is_no_records_found() || error.is_nx_domain()
+}
+
+/// The SRV records of an answer. One whose target has no form in which it could be asked for is passed over, as the others
+/// are good without it.
+pub(super) fn services(answers: &[Record]) -> Vec<Service> {
+    let service = |record: &Record| {
+        let RData::SRV(srv) = &record.data else { return None };
+        let target = srv.target.to_lowercase().to_string();
+        Name::from_ascii(&target).ok()?;
+        Some(Service { priority: srv.priority, weight: srv.weight, port: srv.port, target })
+    };
+    answers.iter().filter_map(service).collect()
+}
+
+/// The addresses of each name, of those that come along with an answer.
+pub(super) fn addresses(additionals: &[Record]) -> HashMap<String, Vec<IpAddr>> {
+    let mut addresses: HashMap<String, Vec<IpAddr>> = HashMap::new();
+    for record in additionals {
+        if let Some(address) = address(&record.data) {
+            addresses.entry(record.name.to_lowercase().to_string()).or_default().push(address);
+        }
+    }
+    addresses
 }
 
 fn address(data: &RData) -> Option<IpAddr> {
