@@ -125,7 +125,7 @@ bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json
 
 .PHONY: test
 test: lint test-rust test-python test-node test-c test-go test-servers test-etcd test-consul test-faults test-conformance \
-	test-demo test-soak ## Everything
+	test-demo test-soak test-fuzz ## Everything
 
 .PHONY: test-rust
 test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
@@ -196,13 +196,23 @@ test-soak: $(SOAK)
 	@$(BIN)/python tests/soak --seconds 30
 	@$(BIN)/python tests/soak --registry consul --seconds 30
 
+.PHONY: fuzz
+fuzz: SECONDS = 20
+fuzz: $(BIN)/.tools ## Each fuzzer for SECONDS=20, or those of ONLY="url etcd"; KEEP=1 adds to fuzz/corpus what is worth it
+	@$(BIN)/python fuzz/run.py --seconds $(SECONDS) $(if $(KEEP),--keep) $(ONLY)
+
+.PHONY: test-fuzz
+test-fuzz: $(BIN)/.tools
+	@$(BIN)/python fuzz/run.py --seconds 20
+
 .PHONY: lint
 lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo tests/bench tests/servers tests/soak bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo fuzz tests/bench tests/servers tests/soak bindings-c/tests
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/conformance/registries
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/consul
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd
@@ -219,6 +229,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 .PHONY: format
 format: $(BIN)/.tools bindings-node/node_modules/.package-lock.json | go-tools ## Format everything
 	@cargo fmt --all
+	@cargo fmt --manifest-path fuzz/Cargo.toml
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 	@cd bindings-node && npm run --silent format

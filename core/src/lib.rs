@@ -58,6 +58,9 @@ mod dispatcher;
 mod error;
 mod filter;
 mod fork;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod instance;
 mod log;

@@ -305,3 +305,23 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     file.take(MOST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// What holds for whatever stands in a file: once as it is, and once with a seal that fits.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let source = "etcd://h:2379";
+    let disk = Disk::new(Path::new("/nowhere"), source, source, Duration::MAX, 1);
+    let mut sealed = serde_json::to_vec(&Seal { callsheet: FORMAT, sum: fnv1a(bytes) }).unwrap();
+    sealed.push(b'\n');
+    sealed.extend_from_slice(bytes);
+    for file in [bytes, &sealed] {
+        let Some(saved) = disk.whole("web", file) else { continue };
+        assert!(saved.at <= SystemTime::now() + SKEW);
+        assert!(saved.instances.is_sorted_by(|a, b| a.id < b.id));
+        for instance in saved.instances.iter() {
+            assert!(instance.service == "web" && !instance.address.is_empty() && instance.port > 0);
+        }
+        let again = disk.bytes("web", &saved).unwrap();
+        assert_eq!(disk.whole("web", &again), Some(saved));
+    }
+}

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::snapshot::Freshness;
 use crate::watch::{Service, ServiceUser, Start};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use disk::fuzz;
 pub(crate) use disk::{Disk, Saved};
 pub(crate) use saver::Saver;
 

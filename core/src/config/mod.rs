@@ -2,6 +2,8 @@
 //! registry, and never lets a secret into a message.
 
 mod consul;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod options;
 mod remote;
 mod url;
@@ -15,6 +17,8 @@ use crate::instance::check_address;
 pub(crate) use consul::Agent;
 #[cfg(feature = "consul")]
 pub(crate) use consul::{Consistency, Place, Token};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::fuzz;
 #[cfg(any(feature = "etcd", feature = "consul"))]
 pub(crate) use options::Secret;
 pub use options::{OptionValue, Options};

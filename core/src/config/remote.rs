@@ -17,7 +17,7 @@ const MAX_SUFFIX: usize = 180;
 /// Longest prefix of keys, in bytes.
 const MAX_PREFIX: usize = 512;
 /// Most endpoints of one registry.
-const MAX_ENDPOINTS: usize = 64;
+pub(super) const MAX_ENDPOINTS: usize = 64;
 
 /// One server of a registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

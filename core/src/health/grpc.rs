@@ -212,6 +212,29 @@ fn told(error: h2::Error) -> String {
     if error.is_library() { format!("{error}: is it a gRPC server, without TLS?") } else { error.to_string() }
 }
 
+/// What holds for whatever a server answers: a line with its gRPC status and message, then the answer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (line, message) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let mut words = line.splitn(2, |byte| *byte == b' ');
+    let mut headers = HeaderMap::new();
+    for name in ["grpc-status", "grpc-message"] {
+        if let Some(Ok(value)) = words.next().map(header::HeaderValue::from_bytes) {
+            headers.insert(name, value);
+        }
+    }
+    match judge(&headers, message) {
+        Ok(()) => assert_eq!(headers["grpc-status"].to_str().unwrap().parse(), Ok(0)),
+        Err(why) => assert!(why.starts_with("answered ") && why.len() < 1000, "{why}"),
+    }
+    if let Ok(target) = std::str::from_utf8(line)
+        && let Ok(Target { server: Some((host, port)), .. }) = parse(target)
+    {
+        assert!(port > 0 && check_address(host).is_ok());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,8 @@ use crate::config::check_wait;
 use crate::error::{Error, Result};
 use crate::instance::{check_address, quoted};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use grpc::fuzz;
 pub(crate) use probe::{Beats, Probe, Verdict, accepts};
 
 /// Shortest interval between two runs of a check.

@@ -10,7 +10,7 @@ mod undecodable;
 #[cfg(feature = "consul")]
 pub(crate) mod consul;
 #[cfg(feature = "dns")]
-mod dns;
+pub(crate) mod dns;
 #[cfg(feature = "etcd")]
 pub(crate) mod etcd;
 #[cfg(feature = "local")]
@@ -18,7 +18,7 @@ pub(crate) mod local;
 pub(crate) mod memory;
 #[cfg(any(feature = "consul", feature = "etcd"))]
 mod route;
-mod static_file;
+pub(crate) mod static_file;
 
 use std::future::Future;
 use std::pin::Pin;

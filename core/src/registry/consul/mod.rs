@@ -6,6 +6,8 @@ mod diagnosis;
 mod entry;
 mod failure;
 mod follow;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod greeting;
 mod http;
 mod known;
@@ -29,6 +31,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use self::follow::{ConsulFollow, ConsulNames};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::fuzzing::fuzz;
 use self::http::{Ask, Http};
 use self::known::Known;
 use self::pulse::Pulse;

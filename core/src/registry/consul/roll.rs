@@ -15,6 +15,9 @@ use super::meta;
 use crate::error::{Code, Error, Result};
 use crate::registry::Owner;
 
+/// The service and the owner of each id that the agent has.
+pub(super) type Services = HashMap<String, (String, Option<Owner>)>;
+
 /// What the roll found out about an instance.
 #[derive(Clone, Debug)]
 pub(super) enum Absence {
@@ -122,7 +125,7 @@ impl Roll {
         self.lines().by_id.values().map(|line| line.ttl).min().map(|ttl| ttl / 3)
     }
 
-    fn compare(&self, before: u64, found: &HashMap<String, (String, Option<Owner>)>) {
+    fn compare(&self, before: u64, found: &Services) {
         let now = Instant::now();
         // Who came while the agent was asked need not be in its answer.
         for (id, line) in self.lines().by_id.iter_mut().filter(|(_, line)| line.number <= before) {
@@ -179,8 +182,17 @@ async fn call(roll: Arc<Roll>) {
     }
 }
 
-/// What the agent has: the service and the owner of each id.
-async fn read(http: &Http) -> Result<HashMap<String, (String, Option<Owner>)>> {
+/// Asks the agent what it has.
+async fn read(http: &Http) -> Result<Services> {
+    let rule = "service_prefix \"\" { policy = \"read\" }";
+    let answer = http.call(Ask::get("/v1/agent/services", "list what the agent has", rule)).await?;
+    services(&answer.body).map_err(|error| {
+        let why = format!("what {} answers is no list of services", http.source);
+        Error::new(Code::Protocol, why).with_cause(error)
+    })
+}
+
+pub(super) fn services(body: &[u8]) -> serde_json::Result<Services> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Service<'a> {
@@ -189,12 +201,7 @@ async fn read(http: &Http) -> Result<HashMap<String, (String, Option<Owner>)>> {
         #[serde(borrow, default)]
         meta: Option<HashMap<std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>>>,
     }
-    let rule = "service_prefix \"\" { policy = \"read\" }";
-    let answer = http.call(Ask::get("/v1/agent/services", "list what the agent has", rule)).await?;
-    let services: HashMap<String, Service<'_>> = serde_json::from_slice(&answer.body).map_err(|error| {
-        let why = format!("what {} answers is no list of services", http.source);
-        Error::new(Code::Protocol, why).with_cause(error)
-    })?;
+    let services: HashMap<String, Service<'_>> = serde_json::from_slice(body)?;
     let line = |(id, service): (String, Service<'_>)| {
         let meta = service.meta.iter().flatten().map(|(key, value)| (&**key, &**value));
         (id, (service.service.into_owned(), meta::owner(meta)))

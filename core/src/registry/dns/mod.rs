@@ -3,6 +3,8 @@
 
 mod answer;
 mod ask;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,8 @@ use tokio::time::{Instant, sleep_until};
 
 use self::answer::Answer;
 use self::ask::Resolvers;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::fuzzing::fuzz;
 use super::{Follow, FollowNames, Listing, Position, Record, Registry, Update};
 use crate::config::Config;
 use crate::diagnosis::Finding;

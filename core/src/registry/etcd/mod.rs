@@ -6,6 +6,8 @@ mod dial;
 mod failure;
 mod follow;
 mod fragments;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod hub;
 mod keys;
 mod lease;
@@ -22,6 +24,8 @@ use async_trait::async_trait;
 use etcd_client::GetOptions;
 
 use self::follow::{EtcdFollow, EtcdNames};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::fuzzing::fuzz;
 use self::hub::Hub;
 use self::keys::Keys;
 use self::lease::Leases;

@@ -111,7 +111,7 @@ impl Wire {
         }
     }
 
-    fn hear(&self, bytes: &[u8]) -> bool {
+    pub(super) fn hear(&self, bytes: &[u8]) -> bool {
         let mut heard = self.heard();
         let room = GREETING - heard.greeting.len();
         heard.greeting.extend_from_slice(&bytes[..bytes.len().min(room)]);

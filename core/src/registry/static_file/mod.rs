@@ -1,6 +1,8 @@
 //! `static:///file`: a list that a person writes, in TOML or JSON, read again when the file changes. An edit that is not right
 //! keeps what was there before, `stale`, and says which line is wrong.
 
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod list;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::fuzzing::fuzz;
 use self::list::List;
 use super::{Follow, FollowNames, Listing, Position, Record, Registry, Update};
 use crate::config::Config;
