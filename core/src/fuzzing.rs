@@ -29,8 +29,8 @@ pub fn saved(bytes: &[u8]) {
 }
 
 /// An answer of DNS, and one to a health probe.
-#[cfg(feature = "dns")]
 pub fn answer(bytes: &[u8]) {
+    #[cfg(feature = "dns")]
     crate::registry::dns::fuzz(bytes);
     crate::health::fuzz(bytes);
 }

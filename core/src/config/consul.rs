@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use super::options::{OptionValue, Options, Secret, truth};
 use super::remote::{Endpoint, Tls, credentials, endpoint, user};
 use super::url::{decoded, redacted};
@@ -11,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Where an agent listens for HTTP; with TLS it has no port of its own by default.
 const PORT: u16 = 8500;
+/// What has a meaning of its own where the path of a socket stands in a URL.
+const NOT_IN_A_HOST: &AsciiSet = &CONTROLS.add(b'/').add(b'%').add(b'?').add(b'@');
 /// Longest name of a datacenter or node.
 const MAX_NAME: usize = 255;
 
@@ -98,9 +102,9 @@ pub(super) fn consul_url(
             options.set("password", OptionValue::Text(decoded(password, what)?))?;
         }
     }
-    let datacenter = decoded(path.trim_end_matches('/'), source)?;
-    if !datacenter.is_empty() {
-        options.set("datacenter", OptionValue::Text(datacenter.clone()))?;
+    let path = path.trim_end_matches('/');
+    if !path.is_empty() {
+        options.set("datacenter", OptionValue::Text(decoded(path, source)?))?;
     }
     let (secure, place) = match host {
         "" => from_environment(secure, environment)?,
@@ -108,11 +112,12 @@ pub(super) fn consul_url(
     };
     let scheme = if secure { "consuls" } else { "consul" };
     let hidden = if who.is_some() { "***@" } else { "" };
-    let tail = if datacenter.is_empty() { String::new() } else { format!("/{datacenter}") };
+    let tail = if path.is_empty() { String::new() } else { format!("/{path}") };
     let source = match &place {
         Place::Tcp(endpoint) => format!("{scheme}://{hidden}{endpoint}{tail}"),
         Place::Unix(path) => {
-            format!("{scheme}://{hidden}{}{tail}", path.to_string_lossy().replace('/', "%2F"))
+            let path = path.to_string_lossy();
+            format!("{scheme}://{hidden}{}{tail}", utf8_percent_encode(&path, NOT_IN_A_HOST))
         }
     };
     Ok(Found { secure, place, source, options })
@@ -279,6 +284,7 @@ mod tests {
                 "consul://%2Frun%2Fconsul.sock/eu",
             ),
             ("consul://h?datacenter=us", "h:8500", Some("us"), "consul://h:8500"),
+            ("consul://%2Fa%3Fb%25/e%3Fu", "/a?b%", Some("e?u"), "consul://%2Fa%3Fb%25/e%3Fu"),
         ] {
             let config = config(url, &[]).unwrap();
             assert_eq!(config.source(), source);

@@ -125,6 +125,7 @@ fn public_value(name: &str, value: &str) -> String {
         "ETCDCTL_USER" | "CONSUL_HTTP_AUTH" => value.split(':').next().unwrap_or_default().to_owned(),
         "CALLSHEET_URL" => public(value),
         "CALLSHEET_FALLBACK" | "fallback" if !value.contains(',') => public(value),
+        "CONSUL_HTTP_ADDR" if value.starts_with("unix:") => value.to_owned(),
         // One host; several are told apart before anything is hidden.
         "ETCDCTL_ENDPOINTS" | "CONSUL_HTTP_ADDR" if !value.contains(',') => without_password(value),
         _ => value.to_owned(),
