@@ -15,10 +15,10 @@ PYTHON_SOURCES := $(shell find bindings-python/src bindings-python/python bindin
 NODE_SOURCES := $(shell find bindings-node/src bindings-node/Cargo.toml bindings-node/build.rs bindings-node/scripts -type f)
 C_SOURCES := $(shell find bindings-c/src bindings-c/Cargo.toml bindings-c/build.rs bindings-c/build.sh -type f)
 GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*.h')
-C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c \
+C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c tests/soak/cast/c \
 	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path '*/go/*.h')
 
-GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/conformance/go tests/soak
+GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/conformance/go tests/soak/cast/go
 
 .NOTPARALLEL:
 
@@ -131,7 +131,7 @@ test: lint test-rust test-python test-node test-c test-go test-servers test-etcd
 test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
 	@mkdir -p target/conformance && rm -f target/conformance/rust.jsonl
 	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-node \
-		--exclude callsheet-bench --all-features
+		--exclude callsheet-bench --exclude callsheet-soak --all-features
 
 .PHONY: test-python
 test-python: $(BIN)/.package ## The Python package
@@ -178,23 +178,34 @@ test-demo: $(DEMO)
 	@$(BIN)/python demo/demo.py --check --registry etcd
 	@$(BIN)/python demo/demo.py --check --registry consul
 
-target/soak/watcher: target/.c-library tests/soak/cast/watcher/main.go tests/soak/cast/watcher/go.mod $(GO_SOURCES) | go-tools
+SOAK_CAST := tests/soak/cast
+
+target/soak/go: target/.c-library $(wildcard $(SOAK_CAST)/go/*) $(GO_SOURCES) | go-tools
 	@mkdir -p target/soak
 	@rm -f $@ # Go does not see that the library in it is another one
-	@go build -C tests/soak/cast/watcher -o $(CURDIR)/$@ .
+	@go build -C $(SOAK_CAST)/go -o $(CURDIR)/$@ .
 
-SOAK := setup target/soak/watcher
+target/soak/c: target/.c-library $(wildcard $(SOAK_CAST)/c/*)
+	@mkdir -p target/soak
+	@cc -std=c11 -O2 -Wall -Wextra -Werror -pedantic -Ibindings-c/include $(SOAK_CAST)/c/*.c -o $@ \
+		-Ltarget/release -lcallsheet -Wl,-rpath,$(CURDIR)/target/release -pthread
+
+target/soak/rust: $(BIN)/.tools $(CORE) $(wildcard $(SOAK_CAST)/rust/Cargo.toml $(SOAK_CAST)/rust/src/*)
+	@mkdir -p target/soak
+	@cargo build --quiet --release --locked -p callsheet-soak
+	@cp target/release/callsheet-soak $@
+
+SOAK := setup target/soak/go target/soak/c target/soak/rust
 SECONDS = 30
 
 .PHONY: soak
-soak: $(SOAK) ## Random faults for SECONDS=30, those of SEED=... if it is given, on REGISTRY=etcd or consul
-	@$(BIN)/python tests/soak --registry $(if $(filter consul,$(REGISTRY)),consul,etcd) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+soak: $(SOAK) ## Random faults for SECONDS=30, those of SEED=... if it is given, on REGISTRY=etcd, consul, or both at once
+	@$(BIN)/python tests/soak $(if $(filter-out local,$(REGISTRY)),--registry $(filter-out local,$(REGISTRY))) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-soak
 test-soak: $(SOAK)
 	@$(BIN)/python -m pytest --quiet tests/soak/tests
 	@$(BIN)/python tests/soak --seconds 30
-	@$(BIN)/python tests/soak --registry consul --seconds 30
 
 .PHONY: fuzz
 fuzz: SECONDS = 20
@@ -222,7 +233,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@unformatted=$$(gofmt -l $(GO_FOLDERS)); \
 		test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
 	@for module in bindings-c/go bindings-c/go/internal/beside tests/bench/go tests/bench/peers/go \
-		tests/conformance/go tests/soak/cast/watcher demo/cast/cyd; do \
+		tests/conformance/go tests/soak/cast/go demo/cast/cyd; do \
 		go vet -C $$module .; done
 	@$(BIN)/clang-format --dry-run --Werror $(C_LANGUAGE)
 

@@ -1,1 +1,1 @@
-"""Random faults against real registries, real client processes in three languages, and what must hold after them."""
+"""Random faults against real registries, real client processes in all languages, and what must hold after them."""

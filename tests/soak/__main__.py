@@ -1,4 +1,4 @@
-"""`python tests/soak --registry consul --seconds 30 --seed 7`; `make soak` is the same."""
+"""`python tests/soak --registry etcd consul --seconds 30 --seed 7`; `make soak` is the same."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from soak.run import GROUNDS, run  # noqa: E402
+from soak.together import together  # noqa: E402
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random faults against a registry's servers.")
-    parser.add_argument("--registry", choices=GROUNDS, default="etcd", help="which one (%(default)s)")
+    parser = argparse.ArgumentParser(description="Random faults against registries' servers.")
+    parser.add_argument(
+        "--registry", nargs="+", choices=GROUNDS, default=list(GROUNDS), help="which ones (all)"
+    )
     parser.add_argument("--seconds", type=float, default=30, help="how long the faults go on (%(default)s)")
     parser.add_argument("--seed", type=int, help="of a run to be repeated; without it, a new one")
+    parser.add_argument("--figures", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**9)
-    return run(arguments.registry, seed, arguments.seconds)
+    if arguments.figures:
+        return run(arguments.registry[0], seed, arguments.seconds, arguments.figures)
+    return together(arguments.registry, seed, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from servers import Consul, Refused, Unreachable
 from .consul_history import GUESTS, ConsulHistory
 from .consul_invariants import of_agents, of_catalog
 from .consul_shown import shown_all
-from .ground import Ground, Group, Menu
+from .ground import Differences, Ground, Group, Menu
 from .invariants import of_crew, of_watchers
-from .parts import PARTS, SERVICES, SLOTS
+from .parts import FOLLOWED, PARTS, REGISTERED, SERVICES, SLOTS
 
 if TYPE_CHECKING:
     from servers import Agent, Proxy
@@ -72,8 +72,8 @@ MENU = Menu(
         "uncheck": tuple(slot.name for part in PARTS if not part.mortal for slot in part.slots),
     },
 )
-ID_OF = {slot.name: slot.id for slot in SLOTS}
-SERVICE_OF = {slot.name: slot.service for slot in SLOTS}
+ID_OF = {slot.name: slot.id for slot in REGISTERED}
+SERVICE_OF = {slot.name: slot.service for slot in REGISTERED}
 # Which agent the registrations of a part are at.
 HOME_OF = {part.name: at % AGENTS for at, part in enumerate(PARTS)}
 HOMES = {slot.name: HOME_OF[part.name] for part in PARTS for slot in part.slots}
@@ -121,22 +121,21 @@ class ConsulGround(Ground):
             for name in agent.local.services():
                 _insist(partial(self._give_back, agent, name))
 
-    def differences(self, crew: Crew) -> list[str]:
+    def differences(self, crew: Crew) -> Differences:
         read = [
             (service, word)
-            for service in SERVICES
+            for service in FOLLOWED
             for word, _ in shown_all([one.raw for one in self._consul.catalog.instances(service)]).values()
         ]
         agents = self._consul.clients
         homes = {slot: agents[at].name for slot, at in HOMES.items()}
         services = {agent.name: agent.local.services() for agent in agents}
         checks = {agent.name: agent.local.checks() for agent in agents}
-        return [
-            *of_catalog(read, crew.ledger),
-            *of_agents(homes, services, checks, crew.ledger),
-            *of_watchers(crew.tracks, read),
-            *of_crew(crew),
-        ]
+        return Differences(
+            [*of_catalog(read, crew.ledger), *of_agents(homes, services, checks, crew.ledger)],
+            of_watchers(crew.tracks, read),
+            of_crew(crew),
+        )
 
     def left(self) -> list[str]:
         names = self._consul.catalog.services().keys() - {"consul"}

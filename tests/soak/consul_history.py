@@ -19,7 +19,7 @@ from servers import Unreachable
 
 from .consul_shown import shown_all
 from .lines import SHOWN
-from .parts import SERVICES
+from .parts import FOLLOWED
 from .shown import Shown, is_healthy
 
 if TYPE_CHECKING:
@@ -149,12 +149,12 @@ class ConsulHistory:
     """Follows three servers until it is closed."""
 
     def __init__(self, servers: Sequence[Agent]) -> None:
-        self._moments = {service: Moments() for service in SERVICES}
+        self._moments = {service: Moments() for service in FOLLOWED}
         self._closed = threading.Event()
         self._threads = [
             threading.Thread(target=self._follow, args=(server, service), name=f"history of {server.name}")
             for server in servers
-            for service in SERVICES
+            for service in FOLLOWED
         ]
 
     def start(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .parts import PARTS
+from servers import ports
+
+from .parts import CALLED, PARTS, SERVED
+from .presence import Presence
 from .process import Process
 
 if TYPE_CHECKING:
@@ -19,12 +23,17 @@ if TYPE_CHECKING:
 class Crew:
     def __init__(self, ground: Ground, ledger: Ledger, logs: Path) -> None:
         self.ledger = ledger
+        self.presence = Presence(max(slot.ttl for slot in SERVED))
         self.processes: dict[str, Process] = {}
+        # Kept from others also while a provider is away.
+        found = ports.free(len(SERVED))
+        self._holders = [ports.held(port) for port in found]
+        self._ports = {slot.name: port for slot, port in zip(SERVED, found, strict=True)}
         try:
             for part in PARTS:
                 log = logs / f"{part.name}.log"
                 self.processes[part.name] = Process(
-                    part, ground.url(part), ground.endpoints, ground.history, log
+                    part, ground.url(part), ground.endpoints, ground.history, self.presence, log
                 )
         except BaseException:
             self.kill()
@@ -56,11 +65,11 @@ class Crew:
     def _open(self, entry: Entry) -> None:
         slot = entry.slot
         self._slots[slot.name].tell(
-            "open",
+            "serve" if slot.served else "open",
             slot=slot.name,
             service=slot.service,
             address=slot.address,
-            port=slot.port,
+            port=self._ports.get(slot.name, slot.port),
             id=slot.id if slot.chosen else None,
             ttl=slot.ttl,
             n=entry.n,
@@ -78,10 +87,60 @@ class Crew:
                 if entry.draining:
                     process.tell("drain", slot=slot.name)
 
+    # --- Providers ----------------------------------------------------------------------------------------------
+
+    def crash(self, name: str) -> None:
+        """SIGKILL, for a while."""
+        process = self.processes[name]
+        (slot,) = process.part.slots
+        at = time.time()
+        process.kill()
+        self.presence.left(slot.name, at)
+        self.ledger.act("close", slot.name)
+
+    def leave(self, name: str) -> None:
+        """As programs end when they are asked to, for a while."""
+        process = self.processes[name]
+        (slot,) = process.part.slots
+        self.ledger.act("close", slot.name)
+        if status := process.end():
+            process.problems.append(f"{name} left with status {status}")
+        self.presence.left(slot.name, time.time())
+
+    def come_back(self, name: str) -> None:
+        self.processes[name].start()
+        self.open_provider(name)
+
+    def open_provider(self, name: str) -> None:
+        (slot,) = self.processes[name].part.slots
+        self._open(self.ledger.act("open", slot.name))
+
+    # --- All ----------------------------------------------------------------------------------------------------
+
+    def call(self) -> None:
+        """From now on callers call, until they end."""
+        for process in self:
+            if process.part.calls:
+                process.tell("call", service=CALLED)
+
+    @property
+    def lasting(self) -> list[Process]:
+        """Without the providers, which come and go."""
+        return [process for process in self if not process.part.serves]
+
     @property
     def well(self) -> bool:
         """All was done that was asked, what is open is registered, and all watchers show what is there."""
-        return all(process.well for process in self) and all(self.is_settled(entry) for entry in self.ledger)
+        entries = (entry for entry in self.ledger if not entry.slot.served)
+        return all(process.well for process in self.lasting) and all(map(self.is_settled, entries))
+
+    def judge_calls(self) -> list[str]:
+        """Those that failed for no good reason."""
+        return [
+            wrong
+            for process in self
+            for wrong in self.presence.judge(process.part.name, process.failed, process.attempts)
+        ]
 
     def is_settled(self, entry: Entry) -> bool:
         state = self._slots[entry.slot.name].states.get(entry.slot.name, "closed")
@@ -95,3 +154,5 @@ class Crew:
     def kill(self) -> None:
         for process in self:
             process.kill()
+        for holder in self._holders:
+            holder.close()

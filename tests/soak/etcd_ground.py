@@ -10,9 +10,9 @@ from servers import QUICK, Cluster, Options, Refused
 from . import garbage
 from .etcd_history import EtcdHistory
 from .etcd_invariants import of_leases, of_store
-from .ground import Ground, Group, Menu
+from .ground import Differences, Ground, Group, Menu
 from .invariants import of_crew, of_watchers
-from .parts import PREFIX, SERVICES, SLOTS
+from .parts import PREFIX, REGISTERED, SERVICES, SLOTS
 from .shown import shown
 
 if TYPE_CHECKING:
@@ -51,11 +51,13 @@ MENU = Menu(
         "compact": ("store",),
         "litter": SERVICES,
         "guests": SERVICES,
+        # A provider whose key says nothing is one that nobody can call.
+        "spoil": tuple(slot.name for slot in SLOTS),
         # Those whose default id would be held by another tool step aside, to an id that nobody foresees.
         "usurp": tuple(slot.name for slot in SLOTS if slot.chosen),
     },
 )
-KEYS = {slot.name: slot.key for slot in SLOTS}
+KEYS = {slot.name: slot.key for slot in REGISTERED}
 
 
 class EtcdGround(Ground):
@@ -90,19 +92,18 @@ class EtcdGround(Ground):
     def wait_healthy(self) -> None:
         self._cluster.wait_healthy()
 
-    def differences(self, crew: Crew) -> list[str]:
+    def differences(self, crew: Crew) -> Differences:
         store = self._cluster.store
         stored = store.prefix(PREFIX)
         leases = {lease: store.lease(lease) for lease in store.leases()}
         read = [
             instance for key, entry in stored.items() if (instance := shown(key, entry.value)) is not None
         ]
-        return [
-            *of_store(stored, crew.ledger),
-            *of_leases(leases, stored, crew.ledger),
-            *of_watchers(crew.tracks, read),
-            *of_crew(crew),
-        ]
+        return Differences(
+            [*of_store(stored, crew.ledger), *of_leases(leases, stored, crew.ledger)],
+            of_watchers(crew.tracks, read),
+            of_crew(crew),
+        )
 
     def left(self) -> list[str]:
         store = self._cluster.store

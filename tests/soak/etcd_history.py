@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .lines import SHOWN
-from .parts import PREFIX, SERVICES
+from .parts import FOLLOWED, PREFIX
 from .shown import Shown, is_healthy, shown
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class EtcdHistory:
     def __init__(self, members: Sequence[Etcd]) -> None:
         self.revision = 0
         self._lines = {
-            (service, healthy): EtcdLine(healthy) for service in SERVICES for healthy in (True, False)
+            (service, healthy): EtcdLine(healthy) for service in FOLLOWED for healthy in (True, False)
         }
-        self._now: dict[str, dict[str, Shown]] = {service: {} for service in SERVICES}
+        self._now: dict[str, dict[str, Shown]] = {service: {} for service in FOLLOWED}
         self._members = members
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="history")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from servers import Agent, Etcd
 
+from .schedule import ABSENCES, PROVIDERS
+
 if TYPE_CHECKING:
     from servers import Proxy
 
@@ -24,7 +26,7 @@ class Faults:
     def __init__(self, ground: Ground, crew: Crew) -> None:
         self._ground = ground
         self._crew = crew
-        self._lanes = {name: ThreadPoolExecutor(1) for name in (*ground.menu.members, "data")}
+        self._lanes = {name: ThreadPoolExecutor(1) for name in (*ground.menu.members, *PROVIDERS, "data")}
         self._under_way: list[Future[object]] = []
         self._undo: dict[Step, Callable[[], None]] = {}
 
@@ -40,6 +42,8 @@ class Faults:
             return self._on_members(step)
         if step.kind in ("die", "freeze"):
             return self._on_client(step)
+        if step.kind in ABSENCES:
+            return self._on_provider(step)
         return self._on_data(step)
 
     def end(self, step: Step) -> None:
@@ -122,6 +126,12 @@ class Faults:
         else:
             self._crew.processes[name].freeze()
             self._undo[step] = self._crew.processes[name].thaw
+        return ""
+
+    def _on_provider(self, step: Step) -> str:
+        (name,) = step.whom
+        self._do(name, partial(self._crew.crash if step.kind == "crash" else self._crew.leave, name))
+        self._undo[step] = lambda: self._do(name, partial(self._crew.come_back, name))
         return ""
 
     # --- The data -----------------------------------------------------------------------------------------------

@@ -25,6 +25,19 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """What is not as it should be, in words: of registrations in the registry, of watchers, of what programs said."""
+
+    registrations: list[str]
+    watchers: list[str]
+    programs: list[str]
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.registrations, *self.watchers, *self.programs]
+
+
+@dataclass(frozen=True)
 class Menu:
     """What may be done: to servers, and to what is registered."""
 
@@ -76,8 +89,8 @@ class Ground(ABC):
     def wait_healthy(self) -> None: ...
 
     @abstractmethod
-    def differences(self, crew: Crew) -> list[str]:
-        """What is not as it should be in the registry and at its watchers, in words."""
+    def differences(self, crew: Crew) -> Differences:
+        """What is not as it should be in the registry and at its watchers."""
 
     @abstractmethod
     def left(self) -> list[str]:

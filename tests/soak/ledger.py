@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .parts import SLOTS, Slot
+from .parts import REGISTERED, Slot
 from .shown import Shown, word
 
 
@@ -24,7 +24,7 @@ class Entry:
 
 class Ledger:
     def __init__(self) -> None:
-        self._entries = {slot.name: Entry(slot) for slot in SLOTS}
+        self._entries = {slot.name: Entry(slot) for slot in REGISTERED}
 
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from servers.warden import warden
 
+from .presence import Failure
 from .track import Track
 from .usage import Usage, usage
 
 if TYPE_CHECKING:
     from .lines import History
     from .parts import Part
+    from .presence import Presence
 
+#: Where Python finds the package that this is in.
+TESTS = Path(__file__).parents[1]
 END_DEADLINE = 30.0
 #: What a registration may do next. Nobody refuses here.
 FOLLOWS = {
@@ -34,8 +38,17 @@ FOLLOWS = {
 class Process:
     """A part of the run; started again after it was killed, with the same tracks."""
 
-    def __init__(self, part: Part, url: str, endpoints: Sequence[str], history: History, log: Path) -> None:
+    def __init__(
+        self,
+        part: Part,
+        url: str,
+        endpoints: Sequence[str],
+        history: History,
+        presence: Presence,
+        log: Path,
+    ) -> None:
         self.part = part
+        self._presence = presence
         self._log = log
         self.lock = threading.Lock()
         self.tracks = {watcher.name: Track(watcher.name) for watcher in part.watchers}
@@ -43,6 +56,10 @@ class Process:
         self.losses = 0
         self.unanswered: set[int] = set()
         self.problems: list[str] = []
+        #: What a caller says: how many calls it made, and which failed, altogether or at the first attempt.
+        self.calls = 0
+        self.failed: list[Failure] = []
+        self.attempts: list[Failure] = []
         self.stats: dict[str, int] = {}
         #: What it held when all was well for the first time, and at the end.
         self.first: Usage | None = None
@@ -63,7 +80,11 @@ class Process:
         self.first = None
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                [*self.part.command, self._url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+                [*self.part.command, self._url],
+                cwd=TESTS,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         warden.guard(self._child.pid)
         self._reader = threading.Thread(target=self._read, name=self.part.name)
@@ -114,7 +135,9 @@ class Process:
             self._child.wait(END_DEADLINE)
         except subprocess.TimeoutExpired:
             self._child.kill()
-        return self._reap()
+        status = self._reap()
+        self.states = {}
+        return status
 
     @property
     def usage(self) -> Usage:
@@ -158,6 +181,16 @@ class Process:
             self.tracks[said["saw"]].saw(said["revision"], said["freshness"], said["instances"])
         elif "state" in said:
             self._enter(said["slot"], said["state"])
+        elif "calls" in said:
+            self.calls = said["calls"]
+        elif "attempt" in said:
+            self.attempts.append(_failure([said["attempt"]], said))
+        elif "call" in said:
+            self.failed.append(_failure(said["call"], said))
+        elif "listens" in said:
+            self._presence.came(said["listens"], said["at"])
+        elif "leaves" in said:
+            self._presence.left(said["leaves"], said["at"])
         elif "did" in said:
             self.unanswered.discard(said["did"])
             self.stats = said.get("stats", self.stats)
@@ -183,3 +216,7 @@ class Process:
             pass
         self._child.stdout.close()
         return status
+
+
+def _failure(tried: list[str], said: dict[str, Any]) -> Failure:
+    return Failure(tuple(tried), said["began"], said["ended"], said["why"])

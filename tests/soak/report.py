@@ -7,10 +7,12 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .figures import Figures
 from .schedule import INSTANT, Step
 
 if TYPE_CHECKING:
     from .crew import Crew
+    from .ground import Differences
     from .process import Process
 
 TAIL = 40
@@ -23,7 +25,7 @@ class Report:
         self.seed = seed
         self.seconds = seconds
         self.counts: Counter[str] = Counter()
-        self.healed: list[float] = []
+        self.figures = Figures(registry)
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._began = time.monotonic()
         print(f"soak: {seconds:g} s of faults on {registry} with seed {seed}", flush=True)
@@ -44,7 +46,7 @@ class Report:
             print(line, flush=True)
 
     def heal(self, seconds: float) -> None:
-        self.healed.append(seconds)
+        self.figures.healed.append(seconds)
         line = f"           all well after {seconds:.2f} s"
         self._tail.append(line)
         print(line, flush=True)
@@ -52,8 +54,13 @@ class Report:
     def say(self, text: str) -> None:
         print(text, flush=True)
 
+    def differ(self, differences: Differences) -> None:
+        """As it was when everything was last looked at."""
+        self.figures.lost, self.figures.stale = len(differences.registrations), len(differences.watchers)
+
     def summary(self, crew: Crew, length: str) -> None:
-        faults = {kind: count for kind, count in sorted(self.counts.items()) if kind not in ACTIONS}
+        self._count(crew)
+        faults = self.figures.faults
         actions = {kind: self.counts[kind] for kind in ACTIONS}
         print(f"\n{sum(faults.values())} faults: {_list(faults)}")
         print(f"{sum(actions.values())} things that programs did: {_list(actions)}")
@@ -65,11 +72,21 @@ class Report:
             stats.update({name: process.stats.get(name, 0) for name in STATS})
         losses = sum(process.losses for process in crew)
         print(f"{losses} losses told to programs; {_list(stats)} (of the processes that lived to the end)")
-        if self.healed:
-            worst, middle = max(self.healed), sorted(self.healed)[len(self.healed) // 2]
-            print(f"healed {len(self.healed)} times, in {middle:.2f} s (median), {worst:.2f} s at most")
-        for process in crew:
+        for process in crew.lasting:
             print(f"  {_usage(process)}")
+
+    def _count(self, crew: Crew) -> None:
+        figures = self.figures
+        figures.faults = {kind: count for kind, count in sorted(self.counts.items()) if kind not in ACTIONS}
+        figures.snapshots = sum(track.seen for _, track in crew.tracks)
+        for process in crew.lasting:
+            name, first, last = process.part.name, process.first, process.last
+            if first is not None and last is not None:
+                figures.held[name] = (
+                    f"{first.megabytes:.1f} -> {last.megabytes:.1f}, {first.descriptors} -> {last.descriptors}"
+                )
+            if process.part.calls:
+                figures.calls[name] = (process.calls, len(process.failed), len(process.attempts))
 
     def failure(self, problems: list[str], logs: Path) -> None:
         print(

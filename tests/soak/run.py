@@ -20,7 +20,7 @@ from .faults import Faults
 from .ledger import Ledger
 from .parts import SLOTS
 from .report import ACTIONS, Report
-from .schedule import Step, schedule
+from .schedule import ABSENCES, PROVIDERS, Step, schedule
 
 if TYPE_CHECKING:
     from .ground import Ground
@@ -31,7 +31,8 @@ LOOK = 0.05
 STAYS = 0.5
 
 
-def run(registry: str, seed: int, seconds: float) -> int:
+def run(registry: str, seed: int, seconds: float, figures: Path) -> int:
+    """Exit status; what it comes to is written to `figures`."""
     report = Report(registry, seed, seconds)
     folder = LOGS / f"{registry}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -50,6 +51,8 @@ def run(registry: str, seed: int, seconds: float) -> int:
             if crew is not None:
                 crew.kill()
             ground.history.close()
+    report.figures.problems = len(problems)
+    report.figures.save(figures)
     if problems:
         report.failure(problems, folder)
         return 1
@@ -74,6 +77,7 @@ class Run:
         try:
             if problems := self._open():
                 return problems
+            self._crew.call()
             self._measure()
             self._storm(steps)
             problems = self._settle()
@@ -84,7 +88,9 @@ class Run:
     def _open(self) -> list[str]:
         for slot in SLOTS:
             self._crew.act("open", slot.name)
-        return self._until_nothing("before any fault", lambda: self._ground.differences(self._crew))
+        for name in PROVIDERS:
+            self._crew.open_provider(name)
+        return self._until_nothing("before any fault", lambda: self._ground.differences(self._crew).all)
 
     def _storm(self, steps: list[Step]) -> None:
         numbers = itertools.count()
@@ -111,12 +117,19 @@ class Run:
             self._crew.act(step.kind, step.whom[0])
             self._report.step(step, "")
             return
+        if step.kind in ABSENCES:
+            # Which is nothing that would have to heal.
+            self._report.step(step, self._faults.begin(step))
+            return
         self._active += 1
         self._healing = None
+        self._crew.presence.hurt(time.time())
         self._report.step(step, self._faults.begin(step))
 
     def _end(self, step: Step) -> None:
         self._faults.end(step)
+        if step.kind in ABSENCES:
+            return
         self._active -= 1
         if not self._active:
             self._healing = time.monotonic()
@@ -133,11 +146,12 @@ class Run:
         if self._healing is not None:
             self._report.heal(max(self._well - self._healing, 0))
             self._healing = None
+            self._crew.presence.healed(time.time())
         self._measure()
 
     def _measure(self) -> None:
         """What a process holds when all is well for the first time in its life."""
-        for process in self._crew:
+        for process in self._crew.lasting:
             process.first = process.first or process.usage
 
     # --- The end ------------------------------------------------------------------------------------------------
@@ -148,27 +162,30 @@ class Run:
         self._ground.wait_healthy()
         problems = self._until_nothing("after the last fault", self._differences)
         self._measure()
-        for process in self._crew:
+        for process in self._crew.lasting:
             if process.part.slots:
                 process.tell("stats")
         problems += self._until_nothing("after it was well", self._growth)
-        for process in self._crew:
+        for process in self._crew.lasting:
             process.last = process.usage
-            problems += process.judge()
-        return problems
+        return [*problems, *(wrong for process in self._crew for wrong in process.judge())]
 
     def _differences(self) -> list[str]:
         self._look()
         healing = ["it has not been well for long enough"] if self._healing is not None else []
-        return healing + self._ground.differences(self._crew)
+        differences = self._ground.differences(self._crew)
+        self._report.differ(differences)
+        return healing + differences.all
 
     def _growth(self) -> list[str]:
-        grown = ((process, process.usage.growth(process.first)) for process in self._crew if process.first)
+        grown = (
+            (process, process.usage.growth(process.first)) for process in self._crew.lasting if process.first
+        )
         return [f"{process.part.name} grew: {growth}" for process, growth in grown if growth]
 
     def _leave(self, earlier: list[str]) -> list[str]:
-        """All withdraw and end."""
-        problems = self._crew.end()
+        """All withdraw and end; then it is known what became of every call."""
+        problems = self._crew.end() + self._crew.judge_calls()
         if earlier:
             return problems
         return problems + self._until_nothing("after all left", self._ground.left)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from .parts import PARTS, SLOTS
+from .parts import PARTS, REGISTERED, SLOTS
 
 if TYPE_CHECKING:
     from .ground import Group, Menu
@@ -33,13 +33,19 @@ class Step:
 #: What has no duration.
 INSTANT = ("cut", "compact", "revoke", "delete", "deregister", "uncheck", "fail", "die")
 
-MORTAL = [part.name for part in PARTS if part.mortal]
-PROVIDERS = [part.name for part in PARTS if part.slots]
+#: What happens to providers, who come back after it.
+ABSENCES = ("crash", "leave")
+#: So many of them at once.
+AWAY = 3
+
+MORTAL = [part.name for part in PARTS if part.mortal and not part.serves]
+REGISTRARS = [part.name for part in PARTS if part.slots and not part.serves]
+PROVIDERS = [part.name for part in PARTS if part.serves]
 
 
 def schedule(seed: int, seconds: float, menu: Menu) -> list[Step]:
     """In order of time. What lasts ends before `seconds`."""
-    steps = heapq.merge(_faults(seed, menu), _actions(seed), key=lambda step: step.at)
+    steps = heapq.merge(_faults(seed, menu), _actions(seed), _absences(seed), key=lambda step: step.at)
     known = itertools.takewhile(lambda step: step.at < seconds, steps)
     return [_clipped(step, seconds) for step in known]
 
@@ -83,7 +89,7 @@ def _on_members(random: Random, begin: float, end: float, group: Group) -> Itera
 
 def _on_data(random: Random, begin: float, end: float, menu: Menu) -> Iterator[Step]:
     at = begin
-    slots = tuple(slot.name for slot in SLOTS)
+    slots = tuple(slot.name for slot in REGISTERED)
     while (at := at + random.expovariate(1 / 0.8)) < end:
         kind = random.choice(menu.data)
         whom = menu.targets.get(kind, slots)
@@ -95,7 +101,7 @@ def _on_clients(random: Random, begin: float, end: float) -> Iterator[Step]:
     while (at := at + random.expovariate(1 / 5)) < end:
         kind = random.choice(("die", "die", "freeze"))
         lasts = _duration(random, at, end, kind)
-        yield Step(at, kind, (random.choice(MORTAL if kind == "die" else PROVIDERS),), lasts)
+        yield Step(at, kind, (random.choice(MORTAL if kind == "die" else REGISTRARS),), lasts)
         # One that is frozen is not killed meanwhile.
         at += lasts
 
@@ -111,7 +117,7 @@ def _duration(random: Random, at: float, end: float, kind: str) -> float:
 
 def _actions(seed: int) -> Iterator[Step]:
     random = Random(f"actions of {seed}")
-    watchers = [watcher.name for part in PARTS if part.slots for watcher in part.watchers]
+    watchers = [watcher.name for part in PARTS if part.name in REGISTRARS for watcher in part.watchers]
     may = {slot.name: "update" for slot in SLOTS}
     at = 0.0
     while True:
@@ -128,3 +134,22 @@ def _actions(seed: int) -> Iterator[Step]:
 def _next_action(random: Random, may: str) -> str:
     """One that is draining only closes, one that is closed only opens."""
     return random.choice(("update", "update", "update", "drain", "close")) if may == "update" else may
+
+
+# --- Providers, which come and go, storm or not -----------------------------------------------------------------------
+
+
+def _absences(seed: int) -> Iterator[Step]:
+    """Some longer than the registry needs to forget one that was killed."""
+    random = Random(f"absences of {seed}")
+    back = dict.fromkeys(PROVIDERS, 0.0)
+    at = 0.0
+    while True:
+        at += random.expovariate(1 / 3)
+        away = sorted(time for time in back.values() if time > at)
+        if len(away) >= AWAY:
+            at = away[-AWAY]
+        name = random.choice([name for name, time in back.items() if time <= at])
+        lasts = math.exp(random.uniform(math.log(0.5), math.log(25)))
+        back[name] = at + lasts + 1
+        yield Step(at, random.choice(ABSENCES), (name,), lasts)

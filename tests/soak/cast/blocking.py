@@ -1,10 +1,15 @@
-"""Registrations and watchers on threads: python blocking.py URL.
+"""Registrations and watchers on threads: python -m soak.cast.blocking URL.
 
 Reads one command a line, says what it did, each state of a registration, and each snapshot of a watcher; at the end of
 its input it withdraws and ends. A command has a `number` and one of
 
     open slot service address port id ttl n  ·  update slot n  ·  drain slot  ·  close slot
     watch watcher service healthy  ·  stats
+    call service: calls its instances by the picker alone, until the end of the input
+    serve slot service address port id ttl n: is one itself, until then
+
+A caller says each `attempt` (the id that it was made at) and each `call` (those that it tried) that failed, and now and
+then how many `calls` there were. A provider says from when it `listens`, and when it `leaves`.
 """
 
 from __future__ import annotations
@@ -19,13 +24,11 @@ from typing import Any
 
 import callsheet
 
+from .blocking_caller import Caller
+from .blocking_provider import Provider
+from .words import say
+
 Command = dict[str, Any]
-lock = threading.Lock()
-
-
-def say(**words: object) -> None:
-    with lock:
-        print(json.dumps(words), flush=True)
 
 
 class Slot:
@@ -112,16 +115,23 @@ def main(url: str) -> None:
     with callsheet.connect(url) as client:
         slots: dict[str, Slot] = {}
         watchers = Watchers(client)
+        others: list[Caller | Provider] = []
         for line in sys.stdin:
             command = json.loads(line)
             if command["do"] == "watch":
                 answer(command, watchers.open)
+            elif command["do"] == "call":
+                answer(command, lambda command: others.append(Caller(client, command["service"])))
+            elif command["do"] == "serve":
+                answer(command, lambda command: others.append(Provider(client, command)))
             elif command["do"] == "stats":
                 answer(command, lambda _: client.stats())
             else:
                 name = command["slot"]
                 slots[name] = slots.get(name) or Slot(client, name)
                 slots[name].commands.put(command)
+        for other in others:
+            other.end()
         for slot in slots.values():
             slot.commands.put(None)
             slot.thread.join()

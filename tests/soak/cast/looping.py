@@ -1,4 +1,4 @@
-"""As blocking.py, on an event loop: python looping.py URL."""
+"""As blocking.py, on an event loop: python -m soak.cast.looping URL."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import callsheet
 from callsheet import aio
 
+from .looping_caller import Caller
+from .looping_provider import Provider
+from .words import say
+
 Command = dict[str, Any]
-
-
-def say(**words: object) -> None:
-    print(json.dumps(words), flush=True)
 
 
 class Slot:
@@ -106,9 +106,16 @@ async def main(url: str) -> None:
     async with aio.connect(url) as client:
         slots: dict[str, Slot] = {}
         watchers = Watchers(client)
+        others: list[Caller | Provider] = []
 
         async def stats(_: Command) -> object:
             return client.stats()
+
+        async def call(command: Command) -> None:
+            others.append(Caller(await client.picker(command["service"])))
+
+        async def serve(command: Command) -> None:
+            others.append(await Provider.start(client, command))
 
         async for line in await commands():
             command = json.loads(line)
@@ -116,10 +123,16 @@ async def main(url: str) -> None:
                 await answer(command, watchers.open)
             elif command["do"] == "stats":
                 await answer(command, stats)
+            elif command["do"] == "call":
+                await answer(command, call)
+            elif command["do"] == "serve":
+                await answer(command, serve)
             else:
                 name = command["slot"]
                 slots[name] = slots.get(name) or Slot(client, name)
                 slots[name].commands.put_nowait(command)
+        for other in others:
+            await other.end()
         for slot in slots.values():
             slot.commands.put_nowait(None)
             await slot.task

@@ -1,4 +1,4 @@
-module github.com/callsheet/callsheet/tests/soak/cast/watcher
+module github.com/callsheet/callsheet/tests/soak/cast/go
 
 go 1.24
 

@@ -1,4 +1,5 @@
-// Watchers in Go: watcher URL. What they read and say is told in blocking.py: `watch`, each once.
+// Watchers, a caller or a provider in Go: go URL. What they read and say is told in blocking.py: `watch`, `call` and
+// `serve`, each once.
 package main
 
 import (
@@ -13,28 +14,21 @@ import (
 	callsheet "github.com/callsheet/callsheet/bindings-c/go"
 )
 
-type watch struct {
+type command struct {
+	Do      string
 	Number  int
 	Watcher string
+	Slot    string
 	Service string
 	Healthy bool
+	Address string
+	Port    int
+	ID      string
+	TTL     int
+	N       int
 }
 
-type words map[string]any
-
-var lock sync.Mutex
-
-func say(said words) {
-	line, err := json.Marshal(said)
-	if err != nil {
-		log.Fatal(err)
-	}
-	lock.Lock()
-	defer lock.Unlock()
-	fmt.Println(string(line))
-}
-
-func follow(client *callsheet.Client, asked watch) {
+func follow(client *callsheet.Client, asked command) {
 	snapshots := client.Watch(context.Background(), asked.Service, callsheet.Healthy(asked.Healthy))
 	for snapshot, err := range snapshots {
 		if err != nil {
@@ -54,23 +48,47 @@ func follow(client *callsheet.Client, asked watch) {
 	}
 }
 
+// ending is a caller or a provider.
+type ending interface{ end() error }
+
+func begin(client *callsheet.Client, asked command) (ending, error) {
+	if asked.Do == "serve" {
+		return serve(client, asked)
+	}
+	return call(client, asked.Service)
+}
+
 func main() {
 	client, err := callsheet.Connect(context.Background(), os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
 	var following sync.WaitGroup
+	var others []ending
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		var asked watch
+		var asked command
 		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
 			log.Fatal(err)
 		}
-		following.Add(1)
-		go func() {
-			defer following.Done()
-			follow(client, asked)
-		}()
+		if asked.Do == "watch" {
+			following.Add(1)
+			go func() {
+				defer following.Done()
+				follow(client, asked)
+			}()
+		} else {
+			other, err := begin(client, asked)
+			if err != nil {
+				log.Fatal(err)
+			}
+			others = append(others, other)
+		}
 		say(words{"did": asked.Number})
+	}
+	for _, other := range others {
+		if err := other.end(); err != nil {
+			log.Fatal(err)
+		}
 	}
 	if err := client.Close(); err != nil {
 		log.Fatal(err)

@@ -1,0 +1,96 @@
+"""Who of the providers listened when, and so which calls may fail: those at one that had just gone. The registry's
+faults alone are no excuse; what callers could not hear of because of them is.
+
+Times are those of the machine's clock, which all programs share.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+#: How long a provider's end may take to be known, beside its TTL.
+MARGIN = 5.0
+#: What is said of a moment by two processes is this near.
+SLACK = 0.1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that failed, or one attempt of it."""
+
+    tried: tuple[str, ...]
+    began: float
+    ended: float
+    why: str
+
+
+@dataclass
+class Span:
+    began: float
+    ended: float = math.inf
+
+
+class Presence:
+    def __init__(self, ttl: float) -> None:
+        self._patience = ttl + MARGIN
+        self._lock = threading.Lock()
+        self._absences: dict[str, list[Span]] = {}
+        self._faults: list[Span] = []
+
+    def came(self, who: str, at: float) -> None:
+        with self._lock:
+            self._absences.setdefault(who, [Span(-math.inf)])[-1].ended = at
+
+    def left(self, who: str, at: float) -> None:
+        """Once more is fine: one that has left is killed at last."""
+        with self._lock:
+            spans = self._absences.setdefault(who, [Span(-math.inf)])
+            if spans[-1].ended < math.inf:
+                spans.append(Span(at))
+
+    def hurt(self, at: float) -> None:
+        """The registry is, or the programs; until `healed`."""
+        if not self._faults or self._faults[-1].ended < math.inf:
+            self._faults.append(Span(at))
+
+    def healed(self, at: float) -> None:
+        if self._faults:
+            self._faults[-1].ended = min(self._faults[-1].ended, at)
+
+    def judge(self, name: str, calls: list[Failure], attempts: list[Failure]) -> list[str]:
+        """What failed at `name` for no good reason."""
+        wrong = []
+        for attempt in attempts:
+            wrong += [
+                f"{name} failed at {who}, {reason}: {attempt.why}" for who, reason in self._unexcused(attempt)
+            ]
+        for call in calls:
+            if not call.tried:
+                wrong.append(f"{name} waited {call.ended - call.began:.1f} s for one to call: {call.why}")
+            wrong += [
+                f"{name} failed a call at {who}, {reason}: {call.why}"
+                for who, reason in self._unexcused(call)
+            ]
+        return wrong
+
+    def _unexcused(self, failure: Failure) -> list[tuple[str, str]]:
+        with self._lock:
+            found = ((who, self._reason(who, failure)) for who in failure.tried)
+            return [(who, reason) for who, reason in found if reason]
+
+    def _reason(self, who: str, failure: Failure) -> str | None:
+        """Why that is no excuse."""
+        began, ended = failure.began - SLACK, failure.ended + SLACK
+        spans = [span for span in self._absences.get(who, []) if span.began <= ended and began <= span.ended]
+        if not spans:
+            return "who listened all the while"
+        since = max(spans[-1].began, self._last_fault(began))
+        if began - since > self._patience:
+            return f"who had been gone for {began - since:.1f} s of calm"
+        return None
+
+    def _last_fault(self, at: float) -> float:
+        """When it was that something was hurt, up to then."""
+        return max((min(span.ended, at) for span in self._faults if span.began <= at), default=-math.inf)
