@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from soak import consul_ground, etcd_ground
-from soak.parts import SLOTS
-from soak.schedule import Step, schedule
+from soak.parts import SERVED, SLOTS
+from soak.schedule import ABSENCES, AWAY, PROVIDERS, Step, schedule
 
 if TYPE_CHECKING:
     from soak.ground import Menu
@@ -49,7 +49,7 @@ def test_everything_happens(menu: Menu) -> None:
     kinds = {step.kind for step in steps}
     faults = {kind for group in menu.groups for kind in group.faults}
     actions = {"rewatch", "open", "update", "drain", "close"}
-    assert {*faults, *menu.data, "die", "freeze"} | actions == kinds
+    assert {*faults, *menu.data, *ABSENCES, "die", "freeze"} | actions == kinds
     for group in menu.groups:
         counts = {count for counts in group.faults.values() for count in counts}
         hurt = {len(step.whom) for step in steps if set(step.whom) & set(group.members)}
@@ -73,3 +73,15 @@ def test_programs_do_what_they_may(menu: Menu) -> None:
             state = "open"
             for step in (step for step in steps if step.whom == (slot.name,)):
                 state = may(state, step)
+
+
+@MENUS
+def test_three_providers_are_there_at_any_time(menu: Menu) -> None:
+    longest = 0.0
+    for seed in SEEDS:
+        absences = [step for step in schedule(seed, 120, menu) if step.kind in ABSENCES]
+        for step in absences:
+            away = [one.whom for one in absences if one.at <= step.at < one.at + one.lasts]
+            assert len(away) == len(set(away)) <= AWAY <= len(PROVIDERS) - 3
+        longest = max(longest, *(step.lasts for step in absences))
+    assert longest > max(slot.ttl for slot in SERVED), "none is away for so long that the registry forgets it"
