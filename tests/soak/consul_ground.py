@@ -84,6 +84,8 @@ class ConsulGround(Ground):
     # What a program could not withdraw in time is critical after its TTL of 3 s, for 60 s, and removed by its agent
     # within 30 s of that; everything else takes less.
     deadline = 180.0
+    # What an agent could not tell the servers it tries again every 15 to 30 s.
+    late = 35.0
 
     def __init__(self) -> None:
         self._consul = Consul(SERVERS, clients=AGENTS, proxied=True, rpc_proxied=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Crew:
     def __init__(self, ground: Ground, ledger: Ledger, logs: Path) -> None:
         self.ledger = ledger
-        self.presence = Presence(max(slot.ttl for slot in SERVED))
+        self.presence = Presence(max(slot.ttl for slot in SERVED), ground.late)
         self.processes: dict[str, Process] = {}
         # Kept from others also while a provider is away.
         found = ports.free(len(SERVED))

@@ -13,6 +13,7 @@ from .etcd_invariants import of_leases, of_store
 from .ground import Differences, Ground, Group, Menu
 from .invariants import of_crew, of_watchers
 from .parts import PREFIX, REGISTERED, SERVICES, SLOTS
+from .presence import MARGIN
 from .shown import shown
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class EtcdGround(Ground):
     # The slowest way back is a dead connection (9 s until the watchdog knows) and a pause of 5 s: well below 15 s. Five
     # times that is for a machine that has other things to do.
     deadline = 75.0
+    late = MARGIN
 
     def __init__(self) -> None:
         self._cluster = Cluster(NODES, proxied=True, options=Options(flags=QUICK))

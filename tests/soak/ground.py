@@ -58,6 +58,8 @@ class Ground(ABC):
     history: History
     deadline: float
     """Within this everything is well again once it may be."""
+    late: float
+    """So long after its faults it may tell its clients of what it was told during them."""
 
     @abstractmethod
     def close(self) -> None: ...

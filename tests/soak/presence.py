@@ -10,7 +10,7 @@ import math
 import threading
 from dataclasses import dataclass
 
-#: How long a provider's end may take to be known, beside its TTL.
+#: How long a provider's end may take to be known, beside its TTL, on a registry that nothing is done to.
 MARGIN = 5.0
 #: What is said of a moment by two processes is this near.
 SLACK = 0.1
@@ -33,8 +33,10 @@ class Span:
 
 
 class Presence:
-    def __init__(self, ttl: float) -> None:
-        self._patience = ttl + MARGIN
+    def __init__(self, ttl: float, late: float) -> None:
+        """`late`: how long a registry may need, after the faults, to tell what it was told during them."""
+        self._ttl = ttl
+        self._late = late
         self._lock = threading.Lock()
         self._absences: dict[str, list[Span]] = {}
         self._faults: list[Span] = []
@@ -86,9 +88,10 @@ class Presence:
         spans = [span for span in self._absences.get(who, []) if span.began <= ended and began <= span.ended]
         if not spans:
             return "who listened all the while"
-        since = max(spans[-1].began, self._last_fault(began))
-        if began - since > self._patience:
-            return f"who had been gone for {began - since:.1f} s of calm"
+        left, fault = spans[-1].began, self._last_fault(began)
+        calm = began - max(left, fault)
+        if calm > self._ttl + (MARGIN if fault < left else self._late):
+            return f"who had been gone for {calm:.1f} s of calm"
         return None
 
     def _last_fault(self, at: float) -> float:

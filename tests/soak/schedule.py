@@ -33,6 +33,8 @@ class Step:
 #: What has no duration.
 INSTANT = ("cut", "compact", "revoke", "delete", "deregister", "uncheck", "fail", "die")
 
+#: Every so many storms it is calm for so long that callers have to know of all who have gone.
+LULL = 5
 #: What happens to providers, who come back after it.
 ABSENCES = ("crash", "leave")
 #: So many of them at once.
@@ -59,7 +61,7 @@ def _clipped(step: Step, seconds: float) -> Step:
 
 def _faults(seed: int, menu: Menu) -> Iterator[Step]:
     random = Random(f"faults of {seed}")
-    begin = 0.5
+    begin, number = 0.5, 0
     while True:
         end = begin + random.uniform(5, 15)
         lanes = [
@@ -68,7 +70,8 @@ def _faults(seed: int, menu: Menu) -> Iterator[Step]:
             _on_clients(random, begin, end),
         ]
         yield from sorted((step for lane in lanes for step in lane), key=lambda step: step.at)
-        begin = end + random.uniform(2, 6)
+        number += 1
+        begin = end + (random.uniform(2, 6) if number % LULL else random.uniform(30, 45))
 
 
 def _on_members(random: Random, begin: float, end: float, group: Group) -> Iterator[Step]:

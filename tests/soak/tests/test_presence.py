@@ -7,12 +7,13 @@ import pytest
 from soak.presence import MARGIN, Failure, Presence
 
 TTL = 10.0
+LATE = 30.0
 
 
 @pytest.fixture
 def presence() -> Presence:
     """One that is there from 100 on, and away from 200 to 300."""
-    presence = Presence(TTL)
+    presence = Presence(TTL, LATE)
     presence.came("p0", 100)
     presence.left("p0", 200)
     presence.came("p0", 300)
@@ -43,9 +44,15 @@ def test_what_could_not_be_heard_of_is_an_excuse_until_it_could(presence: Presen
     presence.hurt(190)
     presence.hurt(195)
     presence.healed(250)
-    assert presence.judge("go", [], [failed("p0", at=249 + TTL)]) == []
-    assert len(presence.judge("go", [], [failed("p0", at=252 + TTL + MARGIN)])) == 1
+    assert presence.judge("go", [], [failed("p0", at=249 + TTL + LATE)]) == []
+    assert len(presence.judge("go", [], [failed("p0", at=252 + TTL + LATE)])) == 1
     assert len(presence.judge("go", [], [failed("p0", at=310)])) == 1
+
+
+def test_what_was_over_before_is_none(presence: Presence) -> None:
+    presence.hurt(150)
+    presence.healed(199)
+    assert len(presence.judge("go", [], [failed("p0", at=202 + TTL + MARGIN)])) == 1
 
 
 def test_each_attempt_of_a_call_needs_its_excuse(presence: Presence) -> None:
