@@ -16,7 +16,7 @@ NODE_SOURCES := $(shell find bindings-node/src bindings-node/Cargo.toml bindings
 C_SOURCES := $(shell find bindings-c/src bindings-c/Cargo.toml bindings-c/build.rs bindings-c/build.sh -type f)
 GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*.h')
 C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c tests/soak/cast/c \
-	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path '*/go/*.h')
+	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path 'tests/*.h' -o -path '*/go/*.h')
 
 GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/conformance/go tests/soak/cast/go
 

@@ -23,6 +23,8 @@ class Figures:
     """Seconds until all was well after the last of some faults."""
     calls: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Language → how many calls, how many failed, how many attempts failed."""
+    unexcused: int = 0
+    """Of these and of their attempts, how many did so at one that was there, or had gone long before."""
     held: dict[str, str] = field(default_factory=dict)
     """Process → its memory and descriptors, when it was first well and at the end."""
     problems: int = 0
@@ -56,6 +58,7 @@ def table(runs: Sequence[Figures]) -> str:
         [
             ["calls, attempts=2: made / failed / attempts that failed"],
             *([f"  {who}", *(_calls(run.calls.get(who)) for run in runs)] for who in _keys(runs, "calls")),
+            ["for no good reason", *(run.unexcused for run in runs)],
         ],
         [
             ["MB and descriptors, first -> last"],

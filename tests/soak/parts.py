@@ -17,7 +17,7 @@ PREFIX = "/services/"
 
 CAST = Path(__file__).with_name("cast")
 BLOCKING, ASYNCIO = ((sys.executable, "-m", f"soak.cast.{name}") for name in ("blocking", "looping"))
-NODE = ("node", str(CAST / "node" / "main.mjs"))
+NODE = ("node", "--expose-gc", str(CAST / "node" / "main.mjs"))
 BUILT = Path(__file__).parents[2] / "target" / "soak"
 GO, C, RUST = ((str(BUILT / name),) for name in ("go", "c", "rust"))
 

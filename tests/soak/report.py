@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, deque
 from pathlib import Path
@@ -13,9 +14,12 @@ from .schedule import INSTANT, Step
 if TYPE_CHECKING:
     from .crew import Crew
     from .ground import Differences
+    from .presence import Failure
     from .process import Process
 
 TAIL = 40
+#: How many of the reasons for which calls failed are told.
+REASONS = 12
 ACTIONS = ("open", "update", "drain", "close", "rewatch")
 
 
@@ -72,6 +76,10 @@ class Report:
             stats.update({name: process.stats.get(name, 0) for name in STATS})
         losses = sum(process.losses for process in crew)
         print(f"{losses} losses told to programs; {_list(stats)} (of the processes that lived to the end)")
+        failed = Counter(_kind(call) for process in crew for call in process.failed)
+        if failed:
+            print("calls that failed, with how many attempts, and by what:")
+            print("\n".join(f"  {count:5} {kind}" for kind, count in failed.most_common(REASONS)))
         for process in crew.lasting:
             print(f"  {_usage(process)}")
 
@@ -114,6 +122,11 @@ STATS = (
 
 def _list(counts: dict[str, int] | Counter[str]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _kind(call: Failure) -> str:
+    """Its number of attempts, and why it failed; the same of all ports and providers."""
+    return f"{len(call.tried)} {re.sub(r'[0-9]+', '#', call.why)}"
 
 
 def _usage(process: Process) -> str:

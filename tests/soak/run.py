@@ -185,7 +185,10 @@ class Run:
 
     def _leave(self, earlier: list[str]) -> list[str]:
         """All withdraw and end; then it is known what became of every call."""
-        problems = self._crew.end() + self._crew.judge_calls()
+        problems = self._crew.end()
+        unexcused = self._crew.judge_calls()
+        self._report.figures.unexcused = len(unexcused)
+        problems += unexcused
         if earlier:
             return problems
         return problems + self._until_nothing("after all left", self._ground.left)

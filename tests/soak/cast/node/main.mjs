@@ -1,5 +1,5 @@
-// Watchers, a caller or a provider in Node.js: node main.mjs URL. What they read and say is told in blocking.py: `watch`,
-// `call` and `serve`, each once.
+// Watchers, a caller or a provider in Node.js: node --expose-gc main.mjs URL. What they read and say is told in
+// blocking.py: `watch`, `call` and `serve`, each once.
 
 import { createInterface } from 'node:readline'
 import { connect } from '../../../../bindings-node/index.mjs'
