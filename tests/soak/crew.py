@@ -14,6 +14,8 @@ from .presence import Presence
 from .process import Process
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from .ground import Ground
     from .ledger import Entry, Ledger
     from .parts import Watcher
@@ -25,10 +27,8 @@ class Crew:
         self.ledger = ledger
         self.presence = Presence(max(slot.ttl for slot in SERVED), ground.late)
         self.processes: dict[str, Process] = {}
-        # Kept from others also while a provider is away.
-        found = ports.free(len(SERVED))
-        self._holders = [ports.held(port) for port in found]
-        self._ports = {slot.name: port for slot, port in zip(SERVED, found, strict=True)}
+        self._holders = _hold(len(SERVED))
+        self._ports = {slot.name: port for slot, port in zip(SERVED, self._holders, strict=True)}
         try:
             for part in PARTS:
                 log = logs / f"{part.name}.log"
@@ -154,5 +154,17 @@ class Crew:
     def kill(self) -> None:
         for process in self:
             process.kill()
-        for holder in self._holders:
+        for holder in self._holders.values():
             holder.close()
+
+
+def _hold(count: int) -> dict[int, socket]:
+    """Ports that are kept from others, also while a provider is away."""
+    holders: dict[int, socket] = {}
+    while len(holders) < count:
+        (port,) = ports.free(1)
+        try:
+            holders[port] = ports.held(port)
+        except OSError:
+            pass  # another process was quicker
+    return holders
