@@ -35,6 +35,10 @@ func serve(client *callsheet.Client, asked command) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Who begins to follow the states only after Close sees nothing but closed.
+	following := make(chan struct{})
+	go tell(registration, asked.Slot, following)
+	<-following
 	listener, err := net.Listen("tcp", net.JoinHostPort(asked.Address, strconv.Itoa(asked.Port)))
 	if err != nil {
 		return nil, err
@@ -42,16 +46,17 @@ func serve(client *callsheet.Client, asked command) (*provider, error) {
 	p := &provider{id: asked.ID, registration: registration, listener: listener}
 	say(words{"listens": p.id, "at": now()})
 	p.serving.Add(1)
-	go p.tell(asked.Slot)
 	go p.serve()
 	return p, nil
 }
 
-func (p *provider) tell(slot string) {
-	for state, err := range p.registration.States(context.Background()) {
+func tell(registration *callsheet.RegistrationHandle, slot string, following chan<- struct{}) {
+	begun := sync.OnceFunc(func() { close(following) })
+	for state, err := range registration.States(context.Background()) {
 		if err != nil {
 			log.Fatal(err)
 		}
+		begun()
 		say(words{"slot": slot, "state": state})
 	}
 }
