@@ -124,14 +124,19 @@ bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-rust test-python test-node test-c test-go test-servers test-etcd test-consul test-faults test-conformance \
-	test-demo test-soak test-fuzz ## Everything
+test: lint test-rust test-loom test-python test-node test-c test-go test-sanitizers test-servers test-etcd test-consul \
+	test-faults test-conformance test-demo test-soak test-fuzz ## Everything
 
 .PHONY: test-rust
 test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
 	@mkdir -p target/conformance && rm -f target/conformance/rust.jsonl
 	@cargo test --quiet --locked --workspace --exclude callsheet-python --exclude callsheet-node \
 		--exclude callsheet-bench --exclude callsheet-soak --all-features
+
+.PHONY: test-loom
+test-loom: | tools ## Every interleaving of the threads at a watch's slot, the callbacks and a picker
+	@RUSTFLAGS="--cfg callsheet_loom" CARGO_TARGET_DIR=target/loom CARGO_PROFILE_DEV_OPT_LEVEL=1 LOOM_MAX_PREEMPTIONS=3 \
+		cargo test --quiet --locked -p callsheet --no-default-features --lib models
 
 .PHONY: test-python
 test-python: $(BIN)/.package ## The Python package
@@ -150,6 +155,10 @@ test-go: target/.c-library | go-tools ## The Go package
 	@cd bindings-c/go && go test -count=1 -race .
 	@cd bindings-c/go && GODEBUG=cgocheck=1 go test -count=1 -run 'Example|Picker|Lookup|Watch' .
 	@cd bindings-c/go/internal/beside && go test -count=1 .
+
+.PHONY: test-sanitizers
+test-sanitizers: $(BIN)/.package target/.npm-package ## Python and Node under valgrind: close, fork, workers, every end
+	@$(BIN)/python -m pytest --quiet --timeout 300 tests/sanitizers
 
 .PHONY: test-servers
 test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hurt them
@@ -223,7 +232,7 @@ lint: setup | go-tools ## Formatters and linters, as errors
 	@cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --strict --no-error-summary demo fuzz tests/bench tests/servers tests/soak bindings-c/tests
+	@$(BIN)/mypy --strict --no-error-summary demo fuzz tests/bench tests/sanitizers tests/servers tests/soak bindings-c/tests
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/conformance/registries
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/consul
 	@MYPYPATH=tests $(BIN)/mypy --strict --no-error-summary tests/etcd

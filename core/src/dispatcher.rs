@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::registration::{StateChange, States};
 use crate::runtime::{handle, spawn};
 use crate::snapshot::Snapshot;
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::watch::{NamesWatch, Watch};
 
 /// What a callback can be subscribed to.
@@ -295,5 +296,109 @@ impl<C: Send + Sync + 'static> Drop for Running<C> {
 impl<C> std::fmt::Debug for Dispatcher<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Dispatcher")
+    }
+}
+
+/// Every interleaving, found by loom. A server that is not woken for an event is a deadlock there.
+#[cfg(all(test, callsheet_loom))]
+mod models {
+    use super::*;
+    use crate::registration::State::{self, Closed, Pending, Registered};
+    use crate::slot::Slot;
+    use crate::sync::modelled::block_on;
+    use loom::thread::spawn;
+
+    type Changes = Arc<Slot<StateChange>>;
+
+    fn change(state: State) -> StateChange {
+        StateChange { state, error: None }
+    }
+
+    fn subscribed(dispatcher: &Dispatcher<u32>, callback: u32) -> (u64, Changes) {
+        let changes = Arc::new(Slot::new(4));
+        let source = Source::States(States::of(changes.clone()));
+        (dispatcher.subscribe(source, callback).unwrap(), changes)
+    }
+
+    /// The next callback and what it is told. It has returned.
+    fn next(dispatcher: &Dispatcher<u32>) -> Option<(u32, State)> {
+        let job = block_on(dispatcher.next())?;
+        let Event::State(change) = &job.event else { unreachable!("there are no others here") };
+        Some((*job.callback, change.state))
+    }
+
+    #[test]
+    fn every_event_is_told_in_order_and_once() {
+        loom::model(|| {
+            let dispatcher = Dispatcher::new();
+            let (_, changes) = subscribed(&dispatcher, 1);
+            let writer = spawn(move || {
+                changes.offer(change(Pending));
+                changes.offer(change(Registered));
+                changes.finish();
+            });
+            assert_eq!(next(&dispatcher), Some((1, Pending)));
+            assert_eq!(next(&dispatcher), Some((1, Registered)));
+            writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn two_sources_at_once_are_both_told() {
+        loom::model(|| {
+            let dispatcher = Dispatcher::new();
+            let (_, one) = subscribed(&dispatcher, 1);
+            let (_, two) = subscribed(&dispatcher, 2);
+            let writer = spawn(move || assert!(!two.offer(change(Closed))));
+            one.offer(change(Closed));
+            let told = [next(&dispatcher), next(&dispatcher)];
+            assert!(told.contains(&Some((1, Closed))) && told.contains(&Some((2, Closed))), "{told:?}");
+            writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn the_end_stops_a_server_whatever_it_is_at() {
+        loom::model(|| {
+            let dispatcher = Dispatcher::new();
+            let (_, changes) = subscribed(&dispatcher, 1);
+            let server = spawn({
+                let dispatcher = dispatcher.clone();
+                move || std::iter::from_fn(|| next(&dispatcher)).count()
+            });
+            changes.offer(change(Pending));
+            dispatcher.end();
+            assert!(server.join().unwrap() <= 1);
+            assert!(dispatcher.0.lock().running.is_none());
+        });
+    }
+
+    #[test]
+    fn what_was_cancelled_while_it_did_not_run_is_never_called() {
+        loom::model(|| {
+            let dispatcher = Dispatcher::new();
+            let (id, changes) = subscribed(&dispatcher, 1);
+            changes.offer(change(Pending));
+            let [cancelled, quiet] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+            let server = spawn({
+                let (dispatcher, cancelled, quiet) = (dispatcher.clone(), cancelled.clone(), quiet.clone());
+                move || {
+                    while let Some(job) = block_on(dispatcher.next()) {
+                        let late = cancelled.load(Ordering::SeqCst);
+                        let called = !job.is_cancelled();
+                        assert!(!(called && (late || quiet.load(Ordering::SeqCst))));
+                    }
+                }
+            });
+            // As `cancel` does, but for the wait on tokio's clock when the callback runs.
+            let subscription = dispatcher.0.lock().subscriptions.remove(&id);
+            drop(subscription);
+            cancelled.store(true, Ordering::SeqCst);
+            if dispatcher.0.lock().running.is_none() {
+                quiet.store(true, Ordering::SeqCst);
+            }
+            dispatcher.end();
+            server.join().unwrap();
+        });
     }
 }

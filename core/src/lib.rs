@@ -72,6 +72,7 @@ mod signals;
 mod slot;
 mod snapshot;
 mod stats;
+mod sync;
 #[cfg(any(feature = "consul", feature = "etcd"))]
 mod tls;
 mod watch;

@@ -2,14 +2,15 @@
 //! puts something in wakes the host, once until it has looked. Used by bindings whose language must not be blocked.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::error::Result;
 use crate::fork::Owned;
 use crate::runtime::handle;
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// Values on their way to one host thread. As many as there are calls under way, and no more.
 pub struct Outbox<T> {
@@ -199,5 +200,35 @@ mod tests {
             // The test may have failed and be gone.
             let _ = self.0.send(());
         }
+    }
+}
+
+/// Every interleaving, found by loom. A host that is not rung for what came is a deadlock there.
+#[cfg(all(test, callsheet_loom))]
+mod models {
+    use super::*;
+    use crate::sync::modelled::Bell;
+    use loom::thread::spawn;
+
+    #[test]
+    fn whatever_comes_while_the_host_looks_rings_again() {
+        loom::model(|| {
+            let bell = Arc::new(Bell::default());
+            let rung = bell.clone();
+            let outbox = Outbox::new(move || rung.ring());
+            let pushers = [1, 2].map(|item| {
+                let outbox = outbox.clone();
+                spawn(move || outbox.push(item))
+            });
+            let mut taken = Vec::new();
+            while taken.len() < 2 {
+                bell.wait();
+                taken.extend(outbox.take());
+            }
+            taken.sort_unstable();
+            assert_eq!(taken, [1, 2]);
+            pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+            assert!(outbox.take().is_empty());
+        });
     }
 }

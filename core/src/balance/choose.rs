@@ -1,7 +1,6 @@
 //! The policies that need no more than a table and a moment.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Policy;
@@ -9,6 +8,7 @@ use super::pick::{Pick, clock};
 use super::table::{Endpoint, Table};
 use crate::fork::generation;
 use crate::registry::random_u64;
+use crate::sync::Arc;
 
 /// A policy and what it keeps between picks.
 pub(super) enum Chooser {
@@ -113,7 +113,7 @@ fn better(endpoints: &[Arc<Endpoint>], now: u64) -> &Arc<Endpoint> {
 
 #[inline]
 fn cost(endpoint: &Arc<Endpoint>, now: u64) -> f32 {
-    endpoint.estimate.cost(now, endpoint.pending())
+    endpoint.estimate.cost(now, Endpoint::pending(endpoint))
 }
 
 /// The upper half of a random word scaled to `0..count`, without a division (Lemire 2016, "A fast alternative to the

@@ -3,16 +3,17 @@
 
 mod call;
 mod choose;
+#[cfg(all(test, callsheet_loom))]
+mod models;
 mod outstanding;
 mod p2c;
 mod pick;
 mod table;
 
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -23,6 +24,7 @@ use crate::fork;
 use crate::instance::quoted;
 use crate::runtime::{spawn, within};
 use crate::snapshot::Snapshot;
+use crate::sync::{ArcSwap, Mutex, MutexGuard};
 use crate::watch::{ServiceUser, Subscriber, View};
 
 pub use call::{CallError, is_connect_failure};

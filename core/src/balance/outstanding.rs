@@ -172,16 +172,15 @@ impl Outstanding {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::table::Endpoint;
     use super::*;
     use crate::instance::Instance;
+    use crate::sync::Arc;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn endpoint() -> Arc<Endpoint> {
-        let instance = Arc::new(Instance::new("a", "h", 1));
+        let instance = std::sync::Arc::new(Instance::new("a", "h", 1));
         Arc::new(Endpoint::new(instance, Default::default()))
     }
 
@@ -193,9 +192,9 @@ mod tests {
     fn a_report_counts_once_and_frees_the_slot_for_another() {
         let (mut picks, endpoint) = (Outstanding::default(), endpoint());
         let first = add(&mut picks, &endpoint, 0);
-        assert_eq!((picks.len(), endpoint.pending()), (1, 1));
+        assert_eq!((picks.len(), Endpoint::pending(&endpoint)), (1, 1));
         assert!(picks.done(first, Outcome::Ok) && !picks.done(first, Outcome::Ok));
-        assert!(picks.is_empty() && endpoint.pending() == 0);
+        assert!(picks.is_empty() && Endpoint::pending(&endpoint) == 0);
         let second = add(&mut picks, &endpoint, 1);
         assert_eq!(second.index, first.index);
         assert!(!picks.done(first, Outcome::Failed), "a late report is not taken for the next one's");
@@ -208,9 +207,9 @@ mod tests {
         let tickets: Vec<_> = (0..3).map(|second| add(&mut picks, &endpoint, second)).collect();
         assert!(picks.done(tickets[1], Outcome::Ok));
         picks.expire(60 * SECOND);
-        assert_eq!((picks.len(), endpoint.pending()), (1, 1));
+        assert_eq!((picks.len(), Endpoint::pending(&endpoint)), (1, 1));
         picks.expire(62 * SECOND);
-        assert!(picks.is_empty() && endpoint.pending() == 0);
+        assert!(picks.is_empty() && Endpoint::pending(&endpoint) == 0);
         assert!(!picks.done(tickets[2], Outcome::Ok));
         assert_eq!(endpoint.estimate.cost(62 * SECOND, 0), 0.0, "and says nothing about the instance");
     }
@@ -219,7 +218,7 @@ mod tests {
     fn the_oldest_gives_way() {
         let (mut picks, endpoint) = (Outstanding::with_most(Duration::from_secs(60), 2), endpoint());
         let tickets: Vec<_> = (0..3).map(|second| add(&mut picks, &endpoint, second)).collect();
-        assert_eq!((picks.len(), endpoint.pending()), (2, 2));
+        assert_eq!((picks.len(), Endpoint::pending(&endpoint)), (2, 2));
         assert!(!picks.done(tickets[0], Outcome::Ok));
         assert!(picks.done(tickets[2], Outcome::Ok) && picks.done(tickets[1], Outcome::Ok));
     }

@@ -2,7 +2,9 @@
 //! (https://twitter.github.io/finagle/guide/Clients.html) after Mitzenmacher, "The Power of Two Choices in Randomized
 //! Load Balancing" (2001): the cost of an instance is its estimate times the calls it would then have.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::AtomicU64;
 
 /// How fast old latencies are forgotten: after this time they weigh 1/e. Nanoseconds.
 const DECAY: f32 = 10e9;

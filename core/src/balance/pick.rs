@@ -1,10 +1,11 @@
 //! One picked instance, from the choice until the report.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
 use super::table::Endpoint;
 use crate::instance::{Instance, default_id};
+use crate::sync::{Arc, AtomicU64};
 
 /// How a call to a picked instance went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +49,7 @@ impl Pick {
     }
 
     /// The instance.
-    pub fn instance(&self) -> &Arc<Instance> {
+    pub fn instance(&self) -> &std::sync::Arc<Instance> {
         &self.endpoint.instance
     }
 

@@ -1,15 +1,14 @@
 //! The endpoints of one snapshot. An instance that stays keeps its endpoint, and with it what was learnt of its load.
 
-use std::sync::{Arc, OnceLock, Weak};
-
 use super::p2c::Estimate;
 use crate::instance::Instance;
 use crate::snapshot::{Snapshot, same};
+use crate::sync::{Arc, OnceLock, Weak};
 
 /// An instance and its load. Every pick under way holds one `Arc` of it and the current table another, so the count
 /// of calls under way needs no counter of its own, and all that a pick reads and writes is one cache line.
 pub(super) struct Endpoint {
-    pub(super) instance: Arc<Instance>,
+    pub(super) instance: std::sync::Arc<Instance>,
     pub(super) estimate: Estimate,
     /// Whose place this one took in the table, when picks there had grown old: they count here until that happens again.
     before: Option<Weak<Endpoint>>,
@@ -18,7 +17,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn new(instance: Arc<Instance>, estimate: Estimate) -> Self {
+    pub(super) fn new(instance: std::sync::Arc<Instance>, estimate: Estimate) -> Self {
         Endpoint { instance, estimate, before: None, heir: OnceLock::new() }
     }
 
@@ -32,26 +31,26 @@ impl Endpoint {
     }
 
     /// Another one of the same instance, if picks of this one or of the one before it are under way.
-    fn aged(self: &Arc<Self>) -> Option<Arc<Self>> {
-        if self.pending() == 0 && self.before.is_none() {
+    fn aged(this: &Arc<Self>) -> Option<Arc<Self>> {
+        if Self::pending(this) == 0 {
             return None;
         }
-        let mut heir = Self::new(self.instance.clone(), self.estimate.clone());
-        // The table holds one of these.
-        heir.before = (Arc::strong_count(self) > 1).then(|| Arc::downgrade(self));
+        let mut heir = Self::new(this.instance.clone(), this.estimate.clone());
+        // Even if only the one before has picks: whoever still reads the old table may be about to pick this one.
+        heir.before = Some(Arc::downgrade(this));
         let heir = Arc::new(heir);
         // One table at a time is aged, and its endpoints leave it with that.
-        let _ = self.heir.set(Arc::downgrade(&heir));
+        let _ = this.heir.set(Arc::downgrade(&heir));
         Some(heir)
     }
 
     /// Calls under way. While a table is being replaced both hold the endpoint, and for that moment every instance
     /// seems to have one call more.
     #[inline]
-    pub(super) fn pending(self: &Arc<Self>) -> u32 {
-        let own = Arc::strong_count(self).saturating_sub(1) as u32;
+    pub(super) fn pending(this: &Arc<Self>) -> u32 {
+        let own = Arc::strong_count(this).saturating_sub(1) as u32;
         // No table holds the one before any more.
-        self.before.as_ref().map_or(own, |before| own + before.strong_count() as u32)
+        this.before.as_ref().map_or(own, |before| own + before.strong_count() as u32)
     }
 }
 
@@ -84,11 +83,15 @@ impl Table {
 
     /// The table for `snapshot`. Both lists are sorted by id, so known endpoints are found in one pass.
     pub(super) fn next(&self, snapshot: &Snapshot) -> Self {
-        let mut known = self.endpoints.iter().peekable();
-        let endpoint = |instance: &Arc<Instance>| {
-            while known.next_if(|endpoint| endpoint.instance.id < instance.id).is_some() {}
-            match known.peek() {
-                Some(known) if same(&known.instance, instance) => (*known).clone(),
+        let mut known = &*self.endpoints;
+        let endpoint = |instance: &std::sync::Arc<Instance>| {
+            while let [first, rest @ ..] = known
+                && first.instance.id < instance.id
+            {
+                known = rest;
+            }
+            match known.first() {
+                Some(known) if same(&known.instance, instance) => known.clone(),
                 // Other metadata, same process: its load stays known. Another address is another process.
                 Some(known) if at_same_place(&known.instance, instance) => {
                     Arc::new(Endpoint::new(instance.clone(), known.estimate.clone()))
@@ -103,7 +106,7 @@ impl Table {
 impl Table {
     /// The table in which picks that were under way when it was last aged count no more.
     pub(super) fn aged(&self) -> Self {
-        let aged = |endpoint: &Arc<Endpoint>| endpoint.aged().unwrap_or_else(|| endpoint.clone());
+        let aged = |endpoint: &Arc<Endpoint>| Endpoint::aged(endpoint).unwrap_or_else(|| endpoint.clone());
         Table { endpoints: self.endpoints.iter().map(aged).collect(), closed: self.closed }
     }
 }
@@ -117,7 +120,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let endpoint = Endpoint::new(Arc::new(Instance::new("a", "h", 1)), Estimate::default());
+        let endpoint = Endpoint::new(std::sync::Arc::new(Instance::new("a", "h", 1)), Estimate::default());
         Table { endpoints: Box::new([Arc::new(endpoint)]), closed: false }
     }
 
@@ -127,11 +130,11 @@ mod tests {
         let old = table.endpoints[0].clone();
         table = table.aged();
         let young = table.endpoints[0].clone();
-        assert_eq!(table.endpoints[0].pending(), 2);
+        assert_eq!(Endpoint::pending(&table.endpoints[0]), 2);
         table = table.aged();
-        assert_eq!(table.endpoints[0].pending(), 1, "the young one");
+        assert_eq!(Endpoint::pending(&table.endpoints[0]), 1, "the young one");
         table = table.aged();
-        assert_eq!(table.endpoints[0].pending(), 0);
+        assert_eq!(Endpoint::pending(&table.endpoints[0]), 0);
         drop((old, young));
         table = table.aged();
         let quiet = Arc::as_ptr(&table.endpoints[0]);

@@ -38,7 +38,10 @@ impl std::fmt::Display for Endpoint {
 
 /// How to reach and to be accepted by a registry with servers.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "no registry of this build has servers"))]
+#[cfg_attr(
+    not(any(feature = "etcd", test)),
+    expect(dead_code, reason = "no registry of this build has servers")
+)]
 pub(crate) struct Remote {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) credentials: Option<(String, Secret)>,

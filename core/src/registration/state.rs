@@ -95,6 +95,12 @@ pub struct StateChange {
 pub struct States(fork::Owned<Arc<Slot<StateChange>>>);
 
 impl States {
+    /// Those of `slot`, for models.
+    #[cfg(all(test, callsheet_loom))]
+    pub(crate) fn of(slot: Arc<Slot<StateChange>>) -> Self {
+        States(fork::Owned::new(slot))
+    }
+
     /// The next state; `None` after `closed`.
     pub async fn next(&self) -> Option<StateChange> {
         poll_fn(|context| self.poll_next_state(context)).await

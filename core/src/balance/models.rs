@@ -1,0 +1,180 @@
+//! The pick path against what changes under it, in every interleaving: the table of a picker is replaced, aged and closed
+//! while picks are made, held and reported. With one instance, so that no choice depends on chance.
+
+use std::sync::Arc;
+
+use loom::thread::spawn;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::outstanding::Outstanding;
+use super::p2c::Estimate;
+use super::pick::{Outcome, clock};
+use super::table::{Endpoint, Table};
+use super::{Chooser, Policy, Shared};
+use crate::error::Code;
+use crate::instance::Instance;
+use crate::snapshot::{Freshness, Snapshot};
+use crate::sync::{ArcSwap, Mutex};
+use crate::watch::Subscriber;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn instance(weight: u32) -> Arc<Instance> {
+    let mut instance = Instance::new("a", "h", 1);
+    instance.weight = weight;
+    Arc::new(instance)
+}
+
+fn snapshot(instance: &Arc<Instance>) -> Snapshot {
+    let instances = Arc::new([instance.clone()]);
+    Snapshot::new("a".into(), 1, instances, Freshness::Live, "memory:".into(), Instant::now(), None)
+}
+
+fn picker(instance: &Arc<Instance>) -> Arc<Shared> {
+    let shared = Shared {
+        table: ArcSwap::from_pointee(Table::empty()),
+        chooser: Chooser::new(Policy::P2c),
+        filled: Notify::new(),
+        service: "a".into(),
+        source: "memory:".into(),
+        replacing: Mutex::new(()),
+    };
+    shared.offer(&snapshot(instance));
+    Arc::new(shared)
+}
+
+/// Calls under way to the one instance.
+fn pending(shared: &Shared) -> u32 {
+    Endpoint::pending(&shared.table.load().endpoints[0])
+}
+
+fn in_a_thread<T: 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> T + 'static,
+) -> loom::thread::JoinHandle<T> {
+    let shared = shared.clone();
+    spawn(move || work(&shared))
+}
+
+#[test]
+fn no_call_is_counted_for_ever_or_twice_while_the_list_is_replaced() {
+    loom::model(|| {
+        let same = instance(1);
+        let shared = picker(&same);
+        let caller = in_a_thread(&shared, |shared| shared.pick().unwrap().done(true));
+        let feed = in_a_thread(&shared, move |shared| shared.offer(&snapshot(&same)));
+        // The one call, and for a moment the other table.
+        assert!(pending(&shared) <= 2);
+        caller.join().unwrap();
+        feed.join().unwrap();
+        assert_eq!(pending(&shared), 0);
+    });
+}
+
+#[test]
+fn a_pick_counts_though_the_table_ages_while_it_is_made() {
+    loom::model(|| {
+        let shared = picker(&instance(1));
+        let held = shared.pick().unwrap();
+        let caller = in_a_thread(&shared, |shared| shared.pick().unwrap());
+        shared.age();
+        let made = caller.join().unwrap();
+        assert_eq!(pending(&shared), 2);
+        drop((held, made));
+        assert_eq!(pending(&shared), 0);
+    });
+}
+
+#[test]
+fn a_pick_counts_though_the_table_ages_again_while_it_is_made() {
+    loom::model(|| {
+        let shared = picker(&instance(1));
+        let old = shared.pick().unwrap();
+        shared.age();
+        let caller = in_a_thread(&shared, |shared| shared.pick().unwrap());
+        shared.age();
+        let made = caller.join().unwrap();
+        assert_eq!(pending(&shared), 1, "the old one has been held for too long, the other has not");
+        drop((old, made));
+        assert_eq!(pending(&shared), 0);
+    });
+}
+
+#[test]
+fn what_an_aged_pick_reports_reaches_the_heir() {
+    loom::model(|| {
+        let shared = picker(&instance(1));
+        let held = shared.pick().unwrap();
+        shared.age();
+        let caller = spawn(move || held.done(false));
+        let cost = |shared: &Shared| shared.table.load().endpoints[0].estimate.cost(clock(), 0);
+        let before = cost(&shared);
+        assert!(before == 0.0 || before >= 0.9e9, "{before}");
+        caller.join().unwrap();
+        assert!(cost(&shared) >= 0.9e9);
+    });
+}
+
+#[test]
+fn a_new_list_and_the_end_are_not_undone_by_ageing() {
+    loom::model(|| {
+        let shared = picker(&instance(1));
+        let held = shared.pick().unwrap();
+        let ageing = in_a_thread(&shared, Shared::age);
+        shared.offer(&snapshot(&instance(2)));
+        assert_eq!(shared.pick().unwrap().instance().weight, 2);
+        ageing.join().unwrap();
+        assert_eq!(shared.pick().unwrap().instance().weight, 2);
+        let ageing = in_a_thread(&shared, Shared::age);
+        shared.end();
+        ageing.join().unwrap();
+        assert_eq!(shared.pick().unwrap_err().code(), Code::Closed);
+        drop(held);
+    });
+}
+
+#[test]
+fn an_estimate_is_one_of_those_that_were_made() {
+    loom::model(|| {
+        // Halves of two of these in one word would be a third figure.
+        let samples = [(40 * SECOND, 50 * SECOND), (2 * SECOND, 1000 * SECOND)];
+        let after = |order: &[usize]| {
+            let estimate = Estimate::default();
+            order.iter().for_each(|&at| estimate.observe(samples[at].0, false, samples[at].1));
+            estimate.cost(1000 * SECOND, 0)
+        };
+        let figures = [after(&[]), after(&[0]), after(&[1]), after(&[0, 1]), after(&[1, 0])];
+        let estimate = Arc::new(Estimate::default());
+        let callers = samples.map(|(latency, now)| {
+            let estimate = estimate.clone();
+            spawn(move || estimate.observe(latency, false, now))
+        });
+        let seen = estimate.cost(1000 * SECOND, 0);
+        assert!(figures.contains(&seen), "{seen} is none of {figures:?}");
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        let seen = estimate.cost(1000 * SECOND, 0);
+        assert!(figures[1..].contains(&seen), "{seen} is none of {figures:?}");
+    });
+}
+
+#[test]
+fn of_two_reports_of_one_ticket_one_counts() {
+    loom::model(|| {
+        let shared = picker(&instance(1));
+        let picks = Arc::new(Mutex::new(Outstanding::default()));
+        let ticket = picks.lock().unwrap().add(shared.pick().unwrap()).0;
+        let caller = {
+            let (picks, shared) = (picks.clone(), shared.clone());
+            spawn(move || {
+                let reported = picks.lock().unwrap().done(ticket, Outcome::Ok);
+                let mine = picks.lock().unwrap().add(shared.pick().unwrap()).0;
+                assert!(picks.lock().unwrap().done(mine, Outcome::Ok));
+                reported
+            })
+        };
+        let here = picks.lock().unwrap().done(ticket, Outcome::Failed);
+        assert!(here != caller.join().unwrap());
+        assert!(picks.lock().unwrap().is_empty() && pending(&shared) == 0);
+    });
+}
