@@ -135,7 +135,7 @@ test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance 
 
 .PHONY: test-loom
 test-loom: | tools ## Every interleaving of the threads at a watch's slot, the callbacks and a picker
-	@RUSTFLAGS="--cfg callsheet_loom" CARGO_TARGET_DIR=target/loom CARGO_PROFILE_DEV_OPT_LEVEL=1 LOOM_MAX_PREEMPTIONS=3 \
+	@RUSTFLAGS="--cfg callsheet_loom" CARGO_TARGET_DIR=target/loom CARGO_PROFILE_DEV_OPT_LEVEL=1 LOOM_MAX_PREEMPTIONS=4 \
 		cargo test --quiet --locked -p callsheet --no-default-features --lib models
 
 .PHONY: test-python
@@ -159,6 +159,15 @@ test-go: target/.c-library | go-tools ## The Go package
 .PHONY: test-sanitizers
 test-sanitizers: $(BIN)/.package target/.npm-package ## Python and Node under valgrind: close, fork, workers, every end
 	@$(BIN)/python -m pytest --quiet --timeout 300 tests/sanitizers
+
+# The standard library is built along: what it does with memory has to be seen as well.
+.PHONY: tsan
+tsan: | tools ## The core's tests of threads under the thread sanitizer
+	@rustup component list --toolchain nightly --installed 2>/dev/null | grep -qx rust-src || { echo "the thread sanitizer" \
+		"needs a nightly Rust and its sources: rustup toolchain install nightly --component rust-src" >&2; exit 1; }
+	@RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=target/tsan cargo +nightly test --quiet --locked -Zbuild-std \
+		--target "$$(rustc +nightly --print host-tuple)" -p callsheet --no-default-features --lib --test threads --test picker \
+		--test callbacks --test dispatcher
 
 .PHONY: test-servers
 test-servers: $(BIN)/.tools servers ## How the tests start real servers, and hurt them
