@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +24,9 @@ TARGETS = sorted(path.stem for path in (HERE / "fuzz_targets").glob("*.rs"))
 
 #: Of one input: how many bytes, seconds and megabytes it may take.
 BOUNDS = ["-max_len=8192", "-timeout=5", "-rss_limit_mb=1024", "-malloc_limit_mb=256"]
+
+#: Inputs of one target that are committed.
+MOST = 120
 
 
 def main() -> int:
@@ -38,7 +43,7 @@ def main() -> int:
     crashed = [target for target in arguments.targets or TARGETS if not fuzz(target, arguments.seconds)]
     if arguments.keep:
         for target in arguments.targets or TARGETS:
-            run(target, "-merge=1", str(HERE / "corpus" / target), str(found(target)))
+            keep(target)
     return 1 if crashed else 0
 
 
@@ -116,6 +121,23 @@ def fuzz(target: str, seconds: int) -> bool:
             file=sys.stderr,
         )
     return status == 0
+
+
+def keep(target: str) -> None:
+    """Fills what is committed with what reaches most that nothing there reaches, as far as there is room."""
+    committed = HERE / "corpus" / target
+    with tempfile.TemporaryDirectory() as folder:
+        merged = Path(shutil.copytree(committed, folder, dirs_exist_ok=True))
+        known = {path.name for path in merged.iterdir()}
+        coverage = ["-set_cover_merge=1", "-use_counters=0", "-use_cmp=0"]
+        run(target, *coverage, str(merged), str(found(target)))
+        # They are written in the order of what they add.
+        new = sorted(
+            (path for path in merged.iterdir() if path.name not in known),
+            key=lambda path: path.stat().st_mtime_ns,
+        )
+        for path in new[: max(0, MOST - len(known))]:
+            shutil.copy(path, committed)
 
 
 if __name__ == "__main__":
