@@ -131,6 +131,7 @@ def test_a_token_is_not_refused_by_a_server_that_has_not_read_its_data_yet(
 ) -> None:
     consul = new_consul(servers=3, options=AgentOptions(version=version, acl=True))
     token = consul.acl.token(WRITE_BILLING)
+    until(lambda: not unknown(consul.agent, token))
     states: list[str] = []
     with callsheet.connect(consul.url_of(token=token), ttl=2) as client:
         registration = registered(client, on_state=states.append)

@@ -11,7 +11,7 @@ use hyper::body::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::{Asked, LEADERLESS, is_early};
 use super::greeting;
@@ -26,6 +26,9 @@ use crate::tls;
 const UNREACHABLE: Duration = Duration::from_millis(250);
 /// Between two looks at the files of TLS.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often to look whether a server that starts has read its data, and how far apart.
+const LOOKS: usize = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// Longest answer that is taken.
 const MAX_BODY: usize = 64 << 20;
 
@@ -270,21 +273,35 @@ impl Http {
         Ok(answer)
     }
 
-    /// Whether a refusal can be believed: servers that start know no token until they have a leader and its data. Fails if
-    /// they don't soon.
+    /// Waits until a refusal can be believed: servers that start know no token until they have a leader and its data. Fails
+    /// if they find none.
     async fn ready(&self, ask: &Ask) -> Result<()> {
+        let leader = self.seen(ask, "consistent").await?;
+        for _ in 0..LOOKS {
+            if self.seen(ask, "stale").await? >= leader {
+                break;
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(())
+    }
+
+    /// The index of something that is not there, as the leader has it (`consistent`) or the agent's server (`stale`). Without
+    /// the token, so that it is not judged here too.
+    async fn seen(&self, ask: &Ask, consistency: &str) -> Result<u64> {
         let asked = self.asked(ask);
         let pools = self.pools().await.map_err(|why| asked.error(why))?;
-        // The leader answers, once it has everything. Without the token, so that it is not judged here too.
-        let request = pools.calls.get(format!("{}/v1/health/service/-?consistent", self.base));
+        let request = pools.calls.get(format!("{}/v1/health/service/-?{consistency}", self.base));
         let request = request.headers(self.introduction().map_err(|why| asked.error(why))?);
         match self.whole(request).await {
             Ok((status, answer)) if status != StatusCode::OK => {
                 let error = asked.error(asked.refusal(status, &answer.body));
-                if error.code() == Code::Unavailable { Err(error) } else { Ok(()) }
+                // What stands before the agent may refuse this too.
+                if error.refused() { Ok(0) } else { Err(error) }
             }
+            Ok((_, answer)) => Ok(answer.index),
             Err(Broken::Http(error)) => Err(asked.error(self.why(&asked, error).await)),
-            _ => Ok(()),
+            Err(Broken::TooLong) => Ok(0),
         }
     }
 
