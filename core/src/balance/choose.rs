@@ -66,21 +66,30 @@ impl Chooser {
             Chooser::Random => Some(self.pick(&endpoints[below(count, random())], None)),
             Chooser::P2c => {
                 let now = clock();
-                Some(self.pick(better(endpoints, now), Some(now)))
+                let better = better(count, now, |at| &endpoints[at]);
+                Some(self.pick(&endpoints[better], Some(now)))
             }
         }
     }
 
-    /// One endpoint that is not among `tried`, when there is such. Any one will do: whom the policy prefers, it chose
-    /// before.
+    /// One endpoint that is not among `tried`, when there is such. For p2c the better of two: others that fail are as
+    /// likely to have been learnt of as the one that was tried. Else any one will do.
     #[cold]
     pub(super) fn choose_other(&self, table: &Table, tried: &[impl AsRef<str>]) -> Option<Pick> {
         let endpoints = &*table.endpoints;
-        let start = below(endpoints.len(), random());
         let fresh = |endpoint: &&Arc<Endpoint>| tried.iter().all(|id| id.as_ref() != endpoint.instance.id);
-        let mut around = endpoints[start..].iter().chain(&endpoints[..start]);
-        let other = around.find(fresh).or_else(|| endpoints.get(start))?;
-        Some(self.pick(other, None))
+        let mut others: Vec<_> = endpoints.iter().filter(fresh).collect();
+        if others.is_empty() {
+            others.extend(endpoints);
+        }
+        match (self, others.len()) {
+            (_, 0) => None,
+            (Chooser::P2c, count) => {
+                let now = clock();
+                Some(self.pick(others[better(count, now, |at| others[at])], Some(now)))
+            }
+            (_, count) => Some(self.pick(others[below(count, random())], None)),
+        }
     }
 
     #[inline]
@@ -94,12 +103,11 @@ impl Chooser {
     }
 }
 
-/// The cheaper of two different random endpoints.
+/// The place of the cheaper of two different random endpoints among `count`.
 #[inline]
-fn better(endpoints: &[Arc<Endpoint>], now: u64) -> &Arc<Endpoint> {
-    let count = endpoints.len();
+fn better<'a>(count: usize, now: u64, endpoint: impl Fn(usize) -> &'a Arc<Endpoint>) -> usize {
     if count == 1 {
-        return &endpoints[0];
+        return 0;
     }
     let bits = random();
     let first = below(count, bits);
@@ -107,8 +115,8 @@ fn better(endpoints: &[Arc<Endpoint>], now: u64) -> &Arc<Endpoint> {
     let second = first + 1 + below(count - 1, bits.rotate_left(32));
     let second = if second >= count { second - count } else { second };
     // Choosing a number compiles to a conditional move; choosing a reference is a branch that is wrong half the time.
-    let cheaper = cost(&endpoints[second], now) < cost(&endpoints[first], now);
-    &endpoints[if cheaper { second } else { first }]
+    let cheaper = cost(endpoint(second), now) < cost(endpoint(first), now);
+    if cheaper { second } else { first }
 }
 
 #[inline]
@@ -157,7 +165,44 @@ fn random() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::p2c::Estimate;
     use super::*;
+    use crate::instance::Instance;
+
+    fn table(ids: &[&str]) -> Table {
+        let mut table = Table::empty();
+        let endpoint = |id: &&str| {
+            let mut instance = Instance::new("s", "h", 1);
+            instance.id = (*id).into();
+            Arc::new(Endpoint::new(Arc::new(instance), Estimate::default()))
+        };
+        table.endpoints = ids.iter().map(endpoint).collect();
+        table
+    }
+
+    #[test]
+    fn a_second_attempt_is_spared_who_is_known_to_fail_while_two_others_are_there() {
+        let table = table(&["failed", "dead", "one", "two"]);
+        table.endpoints[1].observe(1000, true, clock());
+        let chooser = Chooser::new(Policy::P2c);
+        for _ in 0..1000 {
+            let pick = chooser.choose_other(&table, &["failed"]).unwrap();
+            assert!(["one", "two"].contains(&pick.id()), "{}", pick.id());
+        }
+    }
+
+    #[test]
+    fn another_is_one_that_was_not_tried_where_there_is_one() {
+        let pair = table(&["a", "b"]);
+        for policy in Policy::ALL {
+            let chooser = Chooser::new(policy);
+            for _ in 0..100 {
+                assert_eq!(chooser.choose_other(&pair, &["a"]).unwrap().id(), "b");
+            }
+            assert!(chooser.choose_other(&pair, &["a", "b"]).is_some());
+            assert!(chooser.choose_other(&Table::empty(), &["a"]).is_none());
+        }
+    }
 
     #[test]
     fn random_indices_are_spread_evenly() {
