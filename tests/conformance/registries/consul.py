@@ -47,12 +47,15 @@ class Servers:
         self.anti_entropy.begin(consul)
         return consul
 
-    def give(self, consul: Consul) -> None:
-        """Back, as if nobody had ever been there."""
+    def give(self, consul: Consul, token: str | None) -> None:
+        """Back, as if nobody had ever been there, with this token or without."""
         self.anti_entropy.end(consul)
         try:
             consul.empty()
             _until(lambda: consul.catalog.services().keys() == {"consul"}, "the catalog is not empty")
+            if token:
+                # Not before: an agent that can't tell the servers something tries again a quarter of a minute later.
+                consul.acl.remove(token)
         except BaseException:
             consul.close()
             raise
@@ -168,9 +171,7 @@ class OfConsul:
             self.heal()
             self.proxy.remove()
             for consul in filter(None, (self.own, self.other)):
-                if self.login:
-                    consul.acl.remove(self.login["token"])
-                self.servers.give(consul)
+                self.servers.give(consul, self.login.get("token"))
         finally:
             self.servers.turns.release()
 
