@@ -110,7 +110,7 @@ fn public(url: &str) -> String {
 }
 
 fn without_password(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + 3);
+    let start = url.find(':').map_or(0, |at| at + 1);
     let (Some(colon), Some(at)) = (url[start..].find(':').map(|at| start + at), url.rfind('@')) else {
         return url.to_owned();
     };

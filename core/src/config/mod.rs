@@ -312,6 +312,8 @@ mod tests {
             "memory:?tokn=hunter2",
             "://root:hunter2@h",
             "etcd://root:hunter2?x@h",
+            "etcd:root:hunter2@h:0/a://b",
+            "etcd:root:hunter2://a?x@h",
             "etcd://root:x?hunter2@h:2379/p",
             "etcd://root:x?y&hunter2=@h",
             "etcd://root@h?password=hunter2&password=hunter2",

@@ -210,16 +210,23 @@ pub(super) fn decoded(text: &str, whole: &str) -> Result<String> {
 fn cut_in_a_password(body: &str, query: &str) -> Option<String> {
     let name = query.split(['=', '&']).next().unwrap_or_default();
     let cut = query.contains('@') && !body.contains('@') && !is_option(name);
-    cut.then(|| {
-        format!("{}***", body.split_inclusive("://").next().filter(|s| s.ends_with("://")).unwrap_or(""))
-    })
+    cut.then(|| format!("{}***", &body[..after_scheme(body)]))
 }
 
 /// A URL as it may be shown. Everything before the last `@` may be a password, whatever characters are in it.
 pub(super) fn redacted(body: &str) -> String {
-    let start = body.find("://").map_or(0, |at| at + 3);
+    let start = after_scheme(body);
     match body.rfind('@') {
         Some(at) if at >= start => format!("{}***{}", &body[..start], &body[at..]),
         _ => body.to_owned(),
+    }
+}
+
+/// Where a scheme ends, if the text begins with one: `://` alone may stand in a password or a path too.
+fn after_scheme(text: &str) -> usize {
+    match text.split_once(':') {
+        Some((scheme, rest)) if rest.starts_with("//") => scheme.len() + 3,
+        Some((scheme, _)) if SCHEMES.contains(&&*scheme.to_ascii_lowercase()) => scheme.len() + 1,
+        _ => 0,
     }
 }
