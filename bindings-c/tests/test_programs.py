@@ -47,7 +47,6 @@ def test_valgrind(source: Path, programs: Programs) -> None:
         f"--leak-check={leaks}",
         "--show-leak-kinds=definite",
         "--errors-for-leak-kinds=definite",
-        f"--suppressions={HERE / 'valgrind.supp'}",
         program,
         TEST_CYCLES="20",
     )
