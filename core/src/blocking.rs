@@ -20,7 +20,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::balance::{Picker, Policy};
+use crate::balance::{Picker, PickerOptions, Policy};
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::instance::Status;
@@ -115,6 +115,14 @@ impl Client {
     /// As there.
     pub fn picker(&self, service: &str, policy: Policy) -> Result<Picker> {
         block_on(self.0.picker(service, policy))
+    }
+
+    /// See [`crate::Client::open_picker`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_picker(&self, service: &str, options: PickerOptions) -> Result<Picker> {
+        block_on(self.0.open_picker(service, options))
     }
 
     /// See [`crate::Client::ping`].

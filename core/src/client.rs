@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::balance::{Picker, Policy};
+use crate::balance::{Picker, PickerOptions, Policy};
 use crate::breaker::Breaker;
 use crate::builder::Builder;
 use crate::cache::{Disk, IDLE, Saver, Services};
@@ -333,7 +333,7 @@ impl Client {
     /// # Errors
     /// `invalid_argument`, `closed`, `forked`.
     pub async fn picker(&self, service: &str, policy: Policy) -> Result<Picker> {
-        self.picker_with(service, policy, &Filter::new()).await
+        self.open_picker(service, PickerOptions::new(policy)).await
     }
 
     /// [`Client::picker`] over the instances that `filter` lets through.
@@ -341,11 +341,20 @@ impl Client {
     /// # Errors
     /// As for [`Client::picker`].
     pub async fn picker_with(&self, service: &str, policy: Policy, filter: &Filter) -> Result<Picker> {
-        let (inner, user) = self.user(service, filter)?;
-        let (view, current) = user.view(filter);
+        self.open_picker(service, PickerOptions::new(policy).filter(filter.clone())).await
+    }
+
+    /// [`Client::picker`] with everything that can be chosen.
+    ///
+    /// # Errors
+    /// As for [`Client::picker`].
+    pub async fn open_picker(&self, service: &str, options: PickerOptions) -> Result<Picker> {
+        options.validate()?;
+        let filter = options.seen();
+        let (inner, user) = self.user(service, &filter)?;
+        let (view, current) = user.view(&filter);
         let limit = inner.config.timeout;
         let user = if current.is_none() {
-            let filter = filter.clone();
             spawn(&inner.runtime, async move {
                 let _ = user.current(&filter, limit).await;
                 Ok(user)
@@ -354,7 +363,7 @@ impl Client {
         } else {
             user
         };
-        Ok(Picker::new((service, &inner.source), policy, view, user, inner.runtime.clone(), limit))
+        Ok(Picker::new((service, &inner.source), options, view, user, inner.runtime.clone(), limit))
     }
 
     /// Asks the registry something cheap now.

@@ -81,6 +81,11 @@ impl Filter {
             && self.metadata.iter().all(|(key, value)| instance.metadata.get(key) == Some(value))
     }
 
+    /// Whether only healthy instances are let through.
+    pub(crate) fn wants_healthy(&self) -> bool {
+        self.healthy
+    }
+
     /// What no instance could ever have is a mistake of the caller's, not an empty answer.
     pub(crate) fn validate(&self) -> Result<()> {
         check_tags(&self.tags)?;

@@ -77,7 +77,7 @@ mod sync;
 mod tls;
 mod watch;
 
-pub use balance::{CallError, Outcome, Pick, Picker, Policy, is_connect_failure};
+pub use balance::{CallError, Ejection, Outcome, Pick, Picker, PickerOptions, Policy, is_connect_failure};
 pub use builder::Builder;
 pub use callbacks::Subscription;
 pub use client::Client;
@@ -95,6 +95,13 @@ pub use watch::{NamesWatch, Watch};
 /// The registry `memory:` from outside, for tests.
 pub mod memory {
     pub use crate::registry::memory::Memory;
+}
+
+/// The policies in simulated time. No part of the API.
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::balance::simulation::{SimulatedPicker, seed};
 }
 
 /// The limits of what a program may publish, the same on every registry.

@@ -36,14 +36,22 @@ fn a_pick_and_its_report_allocate_nothing() {
         memory.put(Instance::new("billing", "10.0.0.1", port)).unwrap();
     }
     let client = Client::connect(&url).unwrap();
-    for policy in [Policy::RoundRobin, Policy::Random, Policy::P2c] {
+    for policy in [
+        Policy::RoundRobin,
+        Policy::Random,
+        Policy::P2c,
+        Policy::Weighted,
+        Policy::LeastOutstanding,
+        Policy::RingHash,
+        Policy::Maglev,
+    ] {
         let picker = block_on(client.picker("billing", policy)).unwrap();
         // The first pick of a thread makes its thread-local values.
         picker.pick().unwrap().done(true);
         // An idle client may do its own housekeeping, so the best of several rounds counts.
         let fewest = (0..10).map(|_| {
             let before = ALLOCATIONS.load(Ordering::Relaxed);
-            (0..1000).for_each(|n| picker.pick().unwrap().done(n % 3 != 0));
+            (0..1000u32).for_each(|n| picker.pick_key(n.to_le_bytes()).unwrap().done(n % 3 != 0));
             ALLOCATIONS.load(Ordering::Relaxed) - before
         });
         assert_eq!(fewest.min(), Some(0), "{policy}");

@@ -9,9 +9,19 @@ use std::task::Poll;
 use std::time::Duration;
 
 use callsheet::memory::Memory;
-use callsheet::{CallError, Code, Instance, Outcome, Policy};
+use callsheet::{CallError, Code, Instance, Outcome, PickerOptions, Policy};
 use common::*;
 use tokio::time::Instant;
+
+const POLICIES: [Policy; 7] = [
+    Policy::RoundRobin,
+    Policy::Random,
+    Policy::P2c,
+    Policy::Weighted,
+    Policy::LeastOutstanding,
+    Policy::RingHash,
+    Policy::Maglev,
+];
 
 fn put(memory: &Memory, ports: std::ops::RangeInclusive<u16>) {
     for port in ports {
@@ -144,7 +154,9 @@ async fn a_picker_of_a_registry_that_is_down_fills_when_it_is_back() {
 async fn call_tries_another_instance_after_a_failure_to_connect() {
     let (url, memory) = registry();
     put(&memory, 1..=2);
-    let picker = client(&url).picker("billing", Policy::RoundRobin).await.unwrap();
+    // The one that fails keeps its turns.
+    let options = PickerOptions::new(Policy::RoundRobin).ejection(None);
+    let picker = client(&url).open_picker("billing", options).await.unwrap();
     let down = |instance: Arc<Instance>| async move {
         if instance.port == 1 { Err(error(io::ErrorKind::ConnectionRefused)) } else { Ok(instance.port) }
     };
@@ -165,7 +177,7 @@ async fn call_tries_another_instance_after_a_failure_to_connect() {
 async fn call_never_goes_back_while_there_is_an_instance_it_has_not_tried() {
     let (url, memory) = registry();
     put(&memory, 1..=5);
-    for policy in [Policy::RoundRobin, Policy::Random, Policy::P2c] {
+    for policy in POLICIES {
         let picker = client(&url).picker("billing", policy).await.unwrap();
         let down = |instance: Arc<Instance>| async move {
             if instance.port < 5 { Err(error(io::ErrorKind::ConnectionRefused)) } else { Ok(instance.port) }
@@ -236,7 +248,7 @@ async fn only_the_first_report_counts() {
 
 #[test]
 fn policies_have_one_spelling() {
-    for policy in [Policy::RoundRobin, Policy::Random, Policy::P2c] {
+    for policy in POLICIES {
         assert_eq!(policy.as_str().parse::<Policy>().unwrap(), policy);
     }
     let error = "fastest".parse::<Policy>().unwrap_err();
@@ -249,19 +261,34 @@ fn picks_from_many_threads_while_instances_come_and_go() {
     let (url, memory) = registry();
     put(&memory, 1..=20);
     let client = callsheet::Client::connect(&url).unwrap();
-    let picker = callsheet::block_on(client.picker("billing", Policy::P2c)).unwrap();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| (0..50_000).all(|n| picker.pick().map(|pick| pick.done(n % 7 != 0)).is_ok()))
-            })
-            .collect();
-        for round in 0..200 {
-            memory.delete("billing", &format!("10.0.0.1:{}", 1 + round % 10));
-            put(&memory, 1..=10);
+    for policy in POLICIES {
+        let picker = callsheet::block_on(client.picker("billing", policy)).unwrap();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..50_000u32).all(|n| {
+                            let pick = picker.pick_key(n.to_le_bytes());
+                            // One of those that stay is ejected meanwhile.
+                            pick.map(|pick| pick.done(n % 7 != 0 && pick.port() != 15)).is_ok()
+                        })
+                    })
+                })
+                .collect();
+            for round in 0..200 {
+                memory.delete("billing", &format!("10.0.0.1:{}", 1 + round % 10));
+                put(&memory, 1..=10);
+            }
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap()), "{policy}");
+        });
+        // p2c comes to it too seldom.
+        let ejected = || picker.ejected().unwrap().iter().any(|instance| instance.port == 15);
+        let end = std::time::Instant::now() + secs(20);
+        while policy != Policy::P2c && !ejected() {
+            assert!(std::time::Instant::now() < end, "{policy}");
+            std::thread::yield_now();
         }
-        assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
-    });
+    }
     callsheet::block_on(client.close()).unwrap();
 }
 

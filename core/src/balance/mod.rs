@@ -1,80 +1,60 @@
 //! Pickers: one table of endpoints per snapshot, read without a lock, and a policy that chooses from it.
-//! What is per call lives in `pick`; a new policy is one file beside `p2c` and one arm in `Chooser`.
+//! What is per call lives in `pick`; a new policy is one file beside `p2c` and one arm in `Chooser` and `Plan`.
 
+mod balancer;
 mod call;
 mod choose;
+mod ejection;
+mod endpoint;
+mod hash;
+mod least;
+mod maglev;
 #[cfg(all(test, callsheet_loom))]
 mod models;
+mod options;
 mod outstanding;
 mod p2c;
+mod panic;
 mod pick;
+mod plan;
+mod policy;
+mod random;
+mod ring;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulation;
+mod slow_start;
+mod subset;
 mod table;
+mod tally;
+mod weighted;
+mod zone;
 
-use std::str::FromStr;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::{Code, Error, Result};
 use crate::fork;
-use crate::instance::quoted;
+use crate::instance::Instance;
 use crate::runtime::{spawn, within};
 use crate::snapshot::Snapshot;
-use crate::sync::{ArcSwap, Mutex, MutexGuard};
 use crate::watch::{ServiceUser, Subscriber, View};
 
+use balancer::Balancer;
 pub use call::{CallError, is_connect_failure};
-use choose::Chooser;
+pub use ejection::Ejection;
+use hash::hash;
+pub use options::PickerOptions;
 pub use outstanding::{Outstanding, PICK_EXPIRY, Ticket};
+use pick::clock;
 pub use pick::{Outcome, Pick, Untaken};
+pub use policy::Policy;
 use table::Table;
-
-/// How a picker chooses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Policy {
-    /// Each in turn.
-    RoundRobin,
-    /// Any.
-    Random,
-    /// The better of two random ones by peak EWMA of latency times calls under way: adapts to slow instances.
-    #[default]
-    P2c,
-}
-
-impl Policy {
-    const ALL: [Policy; 3] = [Policy::RoundRobin, Policy::Random, Policy::P2c];
-
-    /// The word that every language uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Policy::RoundRobin => "round_robin",
-            Policy::Random => "random",
-            Policy::P2c => "p2c",
-        }
-    }
-}
-
-impl std::fmt::Display for Policy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Policy {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Policy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or_else(|| {
-            let words: Vec<_> = Policy::ALL.iter().map(|policy| policy.as_str()).collect();
-            Error::invalid(format!("there is no policy {}; it is one of {}", quoted(text), words.join(", ")))
-        })
-    }
-}
+use tally::Bell;
 
 /// A load balancer over the current snapshot of a service. Cheap to clone; clones share their load figures.
 #[derive(Clone)]
@@ -84,6 +64,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// Ages the table, where picks may be forgotten.
     aging: OnceLock<AbortHandle>,
+    /// Ejects, lets return, and gives newcomers more.
+    tending: AbortHandle,
     runtime: Handle,
     timeout: Duration,
     _view: Arc<View>,
@@ -92,69 +74,90 @@ struct Inner {
 
 /// What the service's actor feeds.
 struct Shared {
-    table: ArcSwap<Table>,
-    chooser: Chooser,
+    balancer: Balancer,
     filled: Notify,
     service: Arc<str>,
     source: Arc<str>,
-    /// Held by who replaces the table; picks only read it.
-    replacing: Mutex<()>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.aging.get().into_iter().for_each(AbortHandle::abort);
+        self.tending.abort();
     }
 }
 
 impl Subscriber for Shared {
     fn offer(&self, snapshot: &Snapshot) -> bool {
-        let _replacing = self.replace();
-        let table = self.table.load().next(snapshot);
-        let filled = !table.is_empty();
-        self.table.store(Arc::new(table));
-        if filled {
+        if self.balancer.offer(snapshot.instances(), Instant::now()) {
             self.filled.notify_waiters();
         }
         false
     }
 
     fn end(&self) {
-        let _replacing = self.replace();
-        self.table.store(Arc::new(Table::closed()));
+        self.balancer.close();
         self.filled.notify_waiters();
+    }
+}
+
+/// Least time between two looks at a table: where everything fails, looking must not cost more than calling.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Looks after a picker's table, as often as there is anything to see and whenever its bell rings.
+async fn tend(shared: Weak<Shared>, bell: Arc<Bell>) {
+    loop {
+        let now = Instant::now();
+        let Some(due) = shared.upgrade().map(|shared| shared.balancer.tend(now)) else { return };
+        tokio::select! {
+            _ = bell.rung.notified() => sleep_until(now + PAUSE).await,
+            _ = sleep_until(due.unwrap_or(now)), if due.is_some() => {}
+        }
     }
 }
 
 impl Picker {
     pub(crate) fn new(
         (service, source): (&str, &str),
-        policy: Policy,
+        options: PickerOptions,
         view: Arc<View>,
         user: ServiceUser,
         runtime: Handle,
         timeout: Duration,
     ) -> Self {
         let shared = Arc::new(Shared {
-            table: ArcSwap::from_pointee(Table::empty()),
-            chooser: Chooser::new(policy),
+            balancer: Balancer::new(options),
             filled: Notify::new(),
             service: service.into(),
             source: source.into(),
-            replacing: Mutex::new(()),
         });
         view.subscribe(shared.clone());
-        let inner = Inner { shared, aging: OnceLock::new(), runtime, timeout, _view: view, _user: user };
+        let bell = shared.balancer.bell.clone();
+        let tending = runtime.spawn(tend(Arc::downgrade(&shared), bell)).abort_handle();
+        let aging = OnceLock::new();
+        let inner = Inner { shared, aging, tending, runtime, timeout, _view: view, _user: user };
         Picker(fork::Owned::new(Arc::new(inner)))
     }
 
-    /// One instance to call. Never waits and does no I/O; report how the call went with [`Pick::done`].
+    /// One instance to call. Never waits and does no I/O; report how the call went with [`Pick::done`]. The policies
+    /// that choose by a key take a random one.
     ///
     /// # Errors
     /// `no_instances`, `closed`, `forked`.
     #[inline]
     pub fn pick(&self) -> Result<Pick> {
-        self.0.get()?.shared.pick()
+        self.0.get()?.shared.pick(None)
+    }
+
+    /// [`Picker::pick`] for a key, such as a user or a file: [`Policy::RingHash`] and [`Policy::Maglev`] give the same
+    /// instance for the same key in every process and language, as long as they see the same instances. To the other
+    /// policies a key means nothing.
+    ///
+    /// # Errors
+    /// As for [`Picker::pick`].
+    #[inline]
+    pub fn pick_key(&self, key: impl AsRef<[u8]>) -> Result<Pick> {
+        self.0.get()?.shared.pick(Some(hash(key.as_ref())))
     }
 
     /// [`Picker::pick`] of another instance than those whose ids are in `tried`, where there is another: for retries.
@@ -162,7 +165,15 @@ impl Picker {
     /// # Errors
     /// As for [`Picker::pick`].
     pub fn pick_other(&self, tried: &[impl AsRef<str>]) -> Result<Pick> {
-        self.0.get()?.shared.pick_other(tried)
+        self.0.get()?.shared.pick_other(tried, None)
+    }
+
+    /// [`Picker::pick_other`] for a key: the same one for the same key and the same `tried`.
+    ///
+    /// # Errors
+    /// As for [`Picker::pick`].
+    pub fn pick_key_other(&self, key: impl AsRef<[u8]>, tried: &[impl AsRef<str>]) -> Result<Pick> {
+        self.0.get()?.shared.pick_other(tried, Some(hash(key.as_ref())))
     }
 
     /// [`Picker::pick`] that waits up to `timeout` for an instance to come.
@@ -170,13 +181,28 @@ impl Picker {
     /// # Errors
     /// `no_instances` when none came, `closed`, `forked`.
     pub async fn pick_within(&self, timeout: Duration) -> Result<Pick> {
+        self.wait(timeout, None).await
+    }
+
+    /// [`Picker::pick_key`] that waits up to `timeout` for an instance to come.
+    ///
+    /// # Errors
+    /// As for [`Picker::pick_within`].
+    pub async fn pick_key_within(&self, key: impl AsRef<[u8]>, timeout: Duration) -> Result<Pick> {
+        let hash = hash(key.as_ref());
+        self.wait(timeout, Some(hash)).await
+    }
+
+    async fn wait(&self, timeout: Duration, hash: Option<u64>) -> Result<Pick> {
         let inner = self.0.get()?;
         let shared = inner.shared.clone();
         spawn(&inner.runtime, async move {
             let late = String::new;
-            let found = within(timeout, shared.wait(), late).await;
-            let found =
-                found.or_else(|error| if error.code() == Code::Timeout { shared.pick() } else { Err(error) });
+            let found = within(timeout, shared.wait(hash), late).await;
+            let found = found.or_else(|error| match error.code() {
+                Code::Timeout => shared.pick(hash),
+                _ => Err(error),
+            });
             found.map(Untaken::new)
         })
         .await
@@ -185,7 +211,15 @@ impl Picker {
 
     /// How many instances it picks from now.
     pub fn len(&self) -> usize {
-        self.0.get().map_or(0, |inner| inner.shared.table.load().len())
+        self.0.get().map_or(0, |inner| inner.shared.balancer.table.load().len())
+    }
+
+    /// The instances that are ejected now, because calls to them failed ([`Ejection`]).
+    ///
+    /// # Errors
+    /// `forked`.
+    pub fn ejected(&self) -> Result<Vec<Arc<Instance>>> {
+        Ok(self.0.get()?.shared.balancer.ejected())
     }
 
     /// Whether there is nothing to pick.
@@ -200,7 +234,7 @@ impl Picker {
 
     /// The policy it was opened with.
     pub fn policy(&self) -> Policy {
-        self.0.peek().shared.chooser.policy()
+        self.0.peek().shared.balancer.options.policy
     }
 
     /// Lets picks that are held for longer than `expiry` count no more as calls under way, which a policy would else be
@@ -212,13 +246,13 @@ impl Picker {
     pub fn expire_picks(&self, expiry: Duration) -> Result<()> {
         let inner = self.0.get()?;
         // The others never ask how many calls are under way.
-        if self.policy() == Policy::P2c {
+        if self.policy().counts_calls() {
             let shared = Arc::downgrade(&inner.shared);
             let aging = async move {
                 loop {
                     sleep(expiry).await;
                     let Some(shared) = shared.upgrade() else { return };
-                    shared.age();
+                    shared.balancer.age();
                 }
             };
             inner.aging.get_or_init(|| inner.runtime.spawn(aging).abort_handle());
@@ -233,25 +267,16 @@ impl Picker {
 }
 
 impl Shared {
-    fn replace(&self) -> MutexGuard<'_, ()> {
-        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn age(&self) {
-        let _replacing = self.replace();
-        let table = self.table.load().aged();
-        self.table.store(Arc::new(table));
-    }
-
     #[inline]
-    fn pick(&self) -> Result<Pick> {
-        let table = self.table.load();
-        self.chooser.choose(&table).ok_or_else(|| self.nothing(&table))
+    fn pick(&self, hash: Option<u64>) -> Result<Pick> {
+        let table = self.balancer.table.load();
+        self.balancer.chooser.choose(&table, hash, clock).ok_or_else(|| self.nothing(&table))
     }
 
-    fn pick_other(&self, tried: &[impl AsRef<str>]) -> Result<Pick> {
-        let table = self.table.load();
-        self.chooser.choose_other(&table, tried).ok_or_else(|| self.nothing(&table))
+    fn pick_other(&self, tried: &[impl AsRef<str>], hash: Option<u64>) -> Result<Pick> {
+        let table = self.balancer.table.load();
+        let other = self.balancer.chooser.choose_other(&table, tried, hash, clock);
+        other.ok_or_else(|| self.nothing(&table))
     }
 
     #[cold]
@@ -268,13 +293,13 @@ impl Shared {
         )
     }
 
-    async fn wait(&self) -> Result<Pick> {
+    async fn wait(&self, hash: Option<u64>) -> Result<Pick> {
         loop {
             // Registered before the look, so that an instance that comes in between is not missed.
             let filled = self.filled.notified();
             tokio::pin!(filled);
             filled.as_mut().enable();
-            match self.pick() {
+            match self.pick(hash) {
                 Err(error) if error.code() == Code::NoInstances => filled.await,
                 result => return result,
             }

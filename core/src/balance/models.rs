@@ -7,15 +7,19 @@ use loom::thread::spawn;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Shared;
+use super::balancer::Balancer;
+use super::endpoint::Endpoint;
+use super::options::PickerOptions;
 use super::outstanding::Outstanding;
 use super::p2c::Estimate;
 use super::pick::{Outcome, clock};
-use super::table::{Endpoint, Table};
-use super::{Chooser, Policy, Shared};
+use super::policy::Policy;
+use super::tally::{Bell, Tally};
 use crate::error::Code;
 use crate::instance::Instance;
 use crate::snapshot::{Freshness, Snapshot};
-use crate::sync::{ArcSwap, Mutex};
+use crate::sync::Mutex;
 use crate::watch::Subscriber;
 
 const SECOND: u64 = 1_000_000_000;
@@ -33,12 +37,10 @@ fn snapshot(instance: &Arc<Instance>) -> Snapshot {
 
 fn picker(instance: &Arc<Instance>) -> Arc<Shared> {
     let shared = Shared {
-        table: ArcSwap::from_pointee(Table::empty()),
-        chooser: Chooser::new(Policy::P2c),
+        balancer: Balancer::new(PickerOptions::new(Policy::P2c)),
         filled: Notify::new(),
         service: "a".into(),
         source: "memory:".into(),
-        replacing: Mutex::new(()),
     };
     shared.offer(&snapshot(instance));
     Arc::new(shared)
@@ -46,7 +48,7 @@ fn picker(instance: &Arc<Instance>) -> Arc<Shared> {
 
 /// Calls under way to the one instance.
 fn pending(shared: &Shared) -> u32 {
-    Endpoint::pending(&shared.table.load().endpoints[0])
+    Endpoint::pending(&shared.balancer.table.load().endpoints[0])
 }
 
 fn in_a_thread<T: 'static>(
@@ -62,7 +64,7 @@ fn no_call_is_counted_for_ever_or_twice_while_the_list_is_replaced() {
     loom::model(|| {
         let same = instance(1);
         let shared = picker(&same);
-        let caller = in_a_thread(&shared, |shared| shared.pick().unwrap().done(true));
+        let caller = in_a_thread(&shared, |shared| shared.pick(None).unwrap().done(true));
         let feed = in_a_thread(&shared, move |shared| shared.offer(&snapshot(&same)));
         // The one call, and for a moment the other table.
         assert!(pending(&shared) <= 2);
@@ -76,9 +78,9 @@ fn no_call_is_counted_for_ever_or_twice_while_the_list_is_replaced() {
 fn a_pick_counts_though_the_table_ages_while_it_is_made() {
     loom::model(|| {
         let shared = picker(&instance(1));
-        let held = shared.pick().unwrap();
-        let caller = in_a_thread(&shared, |shared| shared.pick().unwrap());
-        shared.age();
+        let held = shared.pick(None).unwrap();
+        let caller = in_a_thread(&shared, |shared| shared.pick(None).unwrap());
+        shared.balancer.age();
         let made = caller.join().unwrap();
         assert_eq!(pending(&shared), 2);
         drop((held, made));
@@ -90,10 +92,10 @@ fn a_pick_counts_though_the_table_ages_while_it_is_made() {
 fn a_pick_counts_though_the_table_ages_again_while_it_is_made() {
     loom::model(|| {
         let shared = picker(&instance(1));
-        let old = shared.pick().unwrap();
-        shared.age();
-        let caller = in_a_thread(&shared, |shared| shared.pick().unwrap());
-        shared.age();
+        let old = shared.pick(None).unwrap();
+        shared.balancer.age();
+        let caller = in_a_thread(&shared, |shared| shared.pick(None).unwrap());
+        shared.balancer.age();
         let made = caller.join().unwrap();
         assert_eq!(pending(&shared), 1, "the old one has been held for too long, the other has not");
         drop((old, made));
@@ -105,10 +107,10 @@ fn a_pick_counts_though_the_table_ages_again_while_it_is_made() {
 fn what_an_aged_pick_reports_reaches_the_heir() {
     loom::model(|| {
         let shared = picker(&instance(1));
-        let held = shared.pick().unwrap();
-        shared.age();
+        let held = shared.pick(None).unwrap();
+        shared.balancer.age();
         let caller = spawn(move || held.done(false));
-        let cost = |shared: &Shared| shared.table.load().endpoints[0].estimate.cost(clock(), 0);
+        let cost = |shared: &Shared| shared.balancer.table.load().endpoints[0].estimate.cost(clock(), 0);
         let before = cost(&shared);
         assert!(before == 0.0 || before >= 0.9e9, "{before}");
         caller.join().unwrap();
@@ -120,16 +122,16 @@ fn what_an_aged_pick_reports_reaches_the_heir() {
 fn a_new_list_and_the_end_are_not_undone_by_ageing() {
     loom::model(|| {
         let shared = picker(&instance(1));
-        let held = shared.pick().unwrap();
-        let ageing = in_a_thread(&shared, Shared::age);
+        let held = shared.pick(None).unwrap();
+        let ageing = in_a_thread(&shared, |shared| shared.balancer.age());
         shared.offer(&snapshot(&instance(2)));
-        assert_eq!(shared.pick().unwrap().instance().weight, 2);
+        assert_eq!(shared.pick(None).unwrap().instance().weight, 2);
         ageing.join().unwrap();
-        assert_eq!(shared.pick().unwrap().instance().weight, 2);
-        let ageing = in_a_thread(&shared, Shared::age);
+        assert_eq!(shared.pick(None).unwrap().instance().weight, 2);
+        let ageing = in_a_thread(&shared, |shared| shared.balancer.age());
         shared.end();
         ageing.join().unwrap();
-        assert_eq!(shared.pick().unwrap_err().code(), Code::Closed);
+        assert_eq!(shared.pick(None).unwrap_err().code(), Code::Closed);
         drop(held);
     });
 }
@@ -167,12 +169,12 @@ fn of_two_reports_of_one_ticket_one_counts() {
     loom::model(|| {
         let shared = picker(&instance(1));
         let picks = Arc::new(Mutex::new(Outstanding::default()));
-        let ticket = picks.lock().unwrap().add(shared.pick().unwrap()).0;
+        let ticket = picks.lock().unwrap().add(shared.pick(None).unwrap()).0;
         let caller = {
             let (picks, shared) = (picks.clone(), shared.clone());
             spawn(move || {
                 let reported = picks.lock().unwrap().done(ticket, Outcome::Ok);
-                let mine = picks.lock().unwrap().add(shared.pick().unwrap()).0;
+                let mine = picks.lock().unwrap().add(shared.pick(None).unwrap()).0;
                 assert!(picks.lock().unwrap().done(mine, Outcome::Ok));
                 reported
             })
@@ -180,5 +182,69 @@ fn of_two_reports_of_one_ticket_one_counts() {
         let here = picks.lock().unwrap().done(ticket, Outcome::Failed);
         assert!(here != caller.join().unwrap());
         assert!(picks.lock().unwrap().is_empty() && pending(&shared) == 0);
+    });
+}
+
+/// Whether somebody has to look since the last time.
+fn rang(bell: &Bell) -> bool {
+    let rung = bell.rung.notified();
+    tokio::pin!(rung);
+    rung.enable()
+}
+
+#[test]
+fn no_failure_is_lost_where_an_interval_ends() {
+    loom::model(|| {
+        let (tally, bell) = (Arc::new(Tally::default()), Arc::new(Bell::new(2)));
+        tally.count();
+        bell.count(true);
+        let callers = [(); 2].map(|()| {
+            let (tally, bell) = (tally.clone(), bell.clone());
+            spawn(move || tally.failed(&bell))
+        });
+        let ended = tally.take().failed;
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        assert_eq!(ended + tally.take().failed, 2);
+        assert!(tally.run() == 2 && rang(&bell));
+    });
+}
+
+#[test]
+fn a_failure_is_heard_of_though_a_success_ended_as_counting_did() {
+    loom::model(|| {
+        let (tally, bell) = (Arc::new(Tally::default()), Bell::new(0));
+        tally.count();
+        bell.count(true);
+        let caller = spawn({
+            let tally = tally.clone();
+            move || tally.succeeded()
+        });
+        bell.count(false);
+        tally.rest();
+        caller.join().unwrap();
+        tally.failed(&bell);
+        assert!(rang(&bell));
+    });
+}
+
+#[test]
+fn an_ejection_and_a_new_list_do_not_undo_one_another() {
+    loom::model(|| {
+        let failing = instance(1);
+        let other = |weight| {
+            let mut other = Instance::new("a", "h", 2);
+            other.weight = weight;
+            Arc::new(other)
+        };
+        let shared = picker(&failing);
+        shared.balancer.offer(&[failing.clone(), other(1)], Instant::now());
+        let at_fault = shared.balancer.table.load().endpoints[0].clone();
+        (0..5).for_each(|_| at_fault.count(true));
+        let tending = in_a_thread(&shared, |shared| shared.balancer.tend(Instant::now()));
+        shared.balancer.offer(&[failing, other(2)], Instant::now());
+        tending.join().unwrap();
+        let pick = shared.pick(None).unwrap();
+        assert_eq!((pick.port(), pick.instance().weight), (2, 2));
+        assert_eq!(shared.balancer.ejected().len(), 1);
     });
 }

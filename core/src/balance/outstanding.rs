@@ -172,16 +172,14 @@ impl Outstanding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Endpoint;
+    use super::super::endpoint::{Endpoint, endpoints};
     use super::*;
-    use crate::instance::Instance;
     use crate::sync::Arc;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn endpoint() -> Arc<Endpoint> {
-        let instance = std::sync::Arc::new(Instance::new("a", "h", 1));
-        Arc::new(Endpoint::new(instance, Default::default()))
+        endpoints(1).remove(0)
     }
 
     fn add(picks: &mut Outstanding, endpoint: &Arc<Endpoint>, second: u64) -> Ticket {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use super::table::Endpoint;
+use super::endpoint::Endpoint;
 use crate::instance::{Instance, default_id};
 use crate::sync::{Arc, AtomicU64};
 
@@ -29,9 +29,12 @@ impl From<bool> for Outcome {
 /// is taken for a call that went well.
 pub struct Pick {
     endpoint: Arc<Endpoint>,
-    /// Nanoseconds of [`clock`]; 0 when the policy does not measure, and once the call was reported.
+    /// Nanoseconds of [`clock`], or [`UNMEASURED`]; 0 when nobody asks how it went, and once that was reported.
     start: AtomicU64,
 }
+
+/// Stands for the start of a call whose duration does not matter. Even, as no time of [`clock`] is.
+pub(super) const UNMEASURED: u64 = 2;
 
 impl Pick {
     #[inline]
@@ -43,7 +46,7 @@ impl Pick {
     #[inline]
     pub(super) fn started(&self) -> Option<u64> {
         match self.start.load(Ordering::Relaxed) {
-            0 => None,
+            0 | UNMEASURED => None,
             start => Some(start),
         }
     }
@@ -82,17 +85,23 @@ impl Pick {
     /// under way until the pick is dropped.
     #[inline]
     pub fn done(&self, outcome: impl Into<Outcome>) {
-        self.report(outcome.into());
+        self.report(outcome.into(), clock);
     }
 
     #[inline]
-    fn report(&self, outcome: Outcome) {
+    pub(super) fn report(&self, outcome: Outcome, clock: impl FnOnce() -> u64) {
         // Not a swap, which would cost a third of the whole call: two reports at once may both count.
         let start = self.start.load(Ordering::Relaxed);
         self.start.store(0, Ordering::Relaxed);
-        if start != 0 && outcome != Outcome::Cancelled {
+        if start == 0 || outcome == Outcome::Cancelled {
+            return;
+        }
+        let failed = outcome == Outcome::Failed;
+        if start == UNMEASURED {
+            self.endpoint.count(failed);
+        } else {
             let now = clock();
-            self.endpoint.observe(now.saturating_sub(start), outcome == Outcome::Failed, now);
+            self.endpoint.observe(now.saturating_sub(start), failed, now);
         }
     }
 }
@@ -100,7 +109,7 @@ impl Pick {
 impl Drop for Pick {
     #[inline]
     fn drop(&mut self) {
-        self.report(Outcome::Ok);
+        self.report(Outcome::Ok, clock);
     }
 }
 

@@ -1,72 +1,45 @@
 //! The endpoints of one snapshot. An instance that stays keeps its endpoint, and with it what was learnt of its load.
 
-use super::p2c::Estimate;
+use super::endpoint::Endpoint;
+use super::plan::Plan;
+use super::policy::Policy;
+use super::tally::Bell;
 use crate::instance::Instance;
-use crate::snapshot::{Snapshot, same};
-use crate::sync::{Arc, OnceLock, Weak};
+use crate::snapshot::same;
+use crate::sync::Arc;
 
-/// An instance and its load. Every pick under way holds one `Arc` of it and the current table another, so the count
-/// of calls under way needs no counter of its own, and all that a pick reads and writes is one cache line.
-pub(super) struct Endpoint {
-    pub(super) instance: std::sync::Arc<Instance>,
-    pub(super) estimate: Estimate,
-    /// Whose place this one took in the table, when picks there had grown old: they count here until that happens again.
-    before: Option<Weak<Endpoint>>,
-    /// Who took this one's place: what its picks report is told there too.
-    heir: OnceLock<Weak<Endpoint>>,
-}
-
-impl Endpoint {
-    pub(super) fn new(instance: std::sync::Arc<Instance>, estimate: Estimate) -> Self {
-        Endpoint { instance, estimate, before: None, heir: OnceLock::new() }
-    }
-
-    /// A call that took `latency` nanoseconds ended at `now`.
-    #[inline]
-    pub(super) fn observe(&self, latency: u64, failed: bool, now: u64) {
-        self.estimate.observe(latency, failed, now);
-        if let Some(heir) = self.heir.get() {
-            heir.upgrade().into_iter().for_each(|heir| heir.observe(latency, failed, now));
-        }
-    }
-
-    /// Another one of the same instance, if picks of this one or of the one before it are under way.
-    fn aged(this: &Arc<Self>) -> Option<Arc<Self>> {
-        if Self::pending(this) == 0 {
-            return None;
-        }
-        let mut heir = Self::new(this.instance.clone(), this.estimate.clone());
-        // Even if only the one before has picks: whoever still reads the old table may be about to pick this one.
-        heir.before = Some(Arc::downgrade(this));
-        let heir = Arc::new(heir);
-        // One table at a time is aged, and its endpoints leave it with that.
-        let _ = this.heir.set(Arc::downgrade(&heir));
-        Some(heir)
-    }
-
-    /// Calls under way. While a table is being replaced both hold the endpoint, and for that moment every instance
-    /// seems to have one call more.
-    #[inline]
-    pub(super) fn pending(this: &Arc<Self>) -> u32 {
-        let own = Arc::strong_count(this).saturating_sub(1) as u32;
-        // No table holds the one before any more.
-        this.before.as_ref().map_or(own, |before| own + before.strong_count() as u32)
-    }
-}
-
+/// What picks read.
 pub(super) struct Table {
+    /// Those to choose from, sorted by id.
     pub(super) endpoints: Box<[Arc<Endpoint>]>,
+    pub(super) plan: Plan,
+    /// What the plan is made of, where they differ.
+    weights: Option<Box<[f64]>>,
+    /// The others, sorted by id: ejected, unhealthy, far away.
+    rest: Box<[Arc<Endpoint>]>,
     closed: bool,
+}
+
+/// One endpoint to choose from and what it weighs.
+pub(super) struct Candidate {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) weight: f64,
 }
 
 impl Table {
     pub(super) fn empty() -> Self {
-        Table { endpoints: Box::default(), closed: false }
+        Table {
+            endpoints: Box::default(),
+            plan: Plan::Even,
+            weights: None,
+            rest: Box::default(),
+            closed: false,
+        }
     }
 
     /// After the client was closed.
     pub(super) fn closed() -> Self {
-        Table { endpoints: Box::default(), closed: true }
+        Table { closed: true, ..Self::empty() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,33 +54,67 @@ impl Table {
         self.closed
     }
 
-    /// The table for `snapshot`. Both lists are sorted by id, so known endpoints are found in one pass.
-    pub(super) fn next(&self, snapshot: &Snapshot) -> Self {
-        let mut known = &*self.endpoints;
+    /// Every endpoint, sorted by id.
+    pub(super) fn all(&self) -> Vec<&Arc<Endpoint>> {
+        let mut all: Vec<_> = self.endpoints.iter().chain(&self.rest).collect();
+        if !self.rest.is_empty() {
+            all.sort_by(|a, b| a.instance.id.cmp(&b.instance.id));
+        }
+        all
+    }
+
+    /// The endpoints of `instances`, which are sorted by id, and the ids of those that are new.
+    pub(super) fn follow(
+        &self,
+        instances: &[std::sync::Arc<Instance>],
+        bell: &std::sync::Arc<Bell>,
+    ) -> (Vec<Arc<Endpoint>>, Vec<String>) {
+        let mut known = self.all().into_iter().peekable();
+        let mut new = Vec::new();
         let endpoint = |instance: &std::sync::Arc<Instance>| {
-            while let [first, rest @ ..] = known
-                && first.instance.id < instance.id
-            {
-                known = rest;
-            }
-            match known.first() {
-                Some(known) if same(&known.instance, instance) => known.clone(),
+            while known.next_if(|endpoint| endpoint.instance.id < instance.id).is_some() {}
+            match known.peek() {
+                Some(known) if same(&known.instance, instance) => (*known).clone(),
                 // Other metadata, same process: its load stays known. Another address is another process.
                 Some(known) if at_same_place(&known.instance, instance) => {
-                    Arc::new(Endpoint::new(instance.clone(), known.estimate.clone()))
+                    Arc::new(known.renewed(instance.clone()))
                 }
-                _ => Arc::new(Endpoint::new(instance.clone(), Estimate::default())),
+                _ => {
+                    new.push(instance.id.clone());
+                    Arc::new(Endpoint::new(instance.clone(), bell.clone()))
+                }
             }
         };
-        Table { endpoints: snapshot.iter().map(endpoint).collect(), closed: false }
+        let endpoints = instances.iter().map(endpoint).collect();
+        (endpoints, new)
     }
-}
 
-impl Table {
+    /// The table after this one. What it has in common with this one is not made again.
+    pub(super) fn next(&self, policy: Policy, candidates: Vec<Candidate>, rest: Vec<Arc<Endpoint>>) -> Self {
+        let weights: Box<[f64]> = candidates.iter().map(|candidate| candidate.weight).collect();
+        let weights = weights.windows(2).any(|two| two[0] != two[1]).then_some(weights);
+        let endpoints: Box<[_]> = candidates.into_iter().map(|candidate| candidate.endpoint).collect();
+        fn ids(endpoints: &[Arc<Endpoint>]) -> impl Iterator<Item = &str> {
+            endpoints.iter().map(|endpoint| endpoint.instance.id.as_str())
+        }
+        let plan = if weights == self.weights && ids(&endpoints).eq(ids(&self.endpoints)) {
+            self.plan.clone()
+        } else {
+            Plan::new(policy, &ids(&endpoints).collect::<Vec<_>>(), weights.as_deref())
+        };
+        Table { endpoints, plan, weights, rest: rest.into(), closed: false }
+    }
+
     /// The table in which picks that were under way when it was last aged count no more.
     pub(super) fn aged(&self) -> Self {
         let aged = |endpoint: &Arc<Endpoint>| Endpoint::aged(endpoint).unwrap_or_else(|| endpoint.clone());
-        Table { endpoints: self.endpoints.iter().map(aged).collect(), closed: self.closed }
+        Table {
+            endpoints: self.endpoints.iter().map(aged).collect(),
+            plan: self.plan.clone(),
+            weights: self.weights.clone(),
+            rest: self.rest.iter().map(aged).collect(),
+            closed: self.closed,
+        }
     }
 }
 
@@ -118,15 +125,23 @@ fn at_same_place(a: &Instance, b: &Instance) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::endpoint::endpoints;
 
-    fn table() -> Table {
-        let endpoint = Endpoint::new(std::sync::Arc::new(Instance::new("a", "h", 1)), Estimate::default());
-        Table { endpoints: Box::new([Arc::new(endpoint)]), closed: false }
+    fn table(policy: Policy, weights: &[f64]) -> Table {
+        let candidates = endpoints(weights.len() as u16).into_iter().zip(weights);
+        let candidates = candidates.map(|(endpoint, &weight)| Candidate { endpoint, weight });
+        Table::empty().next(policy, candidates.collect(), Vec::new())
+    }
+
+    fn again(table: &Table, weights: &[f64]) -> Table {
+        let candidates = table.endpoints.iter().cloned().zip(weights);
+        let candidates = candidates.map(|(endpoint, &weight)| Candidate { endpoint, weight });
+        table.next(Policy::RingHash, candidates.collect(), Vec::new())
     }
 
     #[test]
     fn a_pick_counts_through_one_ageing_and_not_through_two() {
-        let mut table = table();
+        let mut table = table(Policy::P2c, &[1.0]);
         let old = table.endpoints[0].clone();
         table = table.aged();
         let young = table.endpoints[0].clone();
@@ -143,10 +158,24 @@ mod tests {
 
     #[test]
     fn what_a_pick_that_counts_reports_is_learnt() {
-        let mut table = table();
+        let mut table = table(Policy::P2c, &[1.0]);
         let old = table.endpoints[0].clone();
         table = table.aged();
-        old.observe(90_000_000_000, false, 1 << 40);
+        old.observe(90_000_000_000, true, 1 << 40);
         assert!(table.endpoints[0].estimate.cost(1 << 40, 0) > 80e9);
+        assert_eq!(table.endpoints[0].tally.run(), 1);
+    }
+
+    #[test]
+    fn a_ring_is_made_anew_only_for_other_instances_or_weights() {
+        let ring = |table: &Table| match &table.plan {
+            Plan::Ring(ring) => std::sync::Arc::as_ptr(ring),
+            _ => panic!("no ring"),
+        };
+        let first = table(Policy::RingHash, &[1.0, 1.0, 1.0]);
+        let same = again(&first, &[1.0, 1.0, 1.0]);
+        assert_eq!(ring(&first), ring(&same));
+        assert_ne!(ring(&first), ring(&again(&same, &[1.0, 2.0, 1.0])));
+        assert_ne!(ring(&first), ring(&again(&same, &[1.0, 1.0])));
     }
 }

@@ -14,7 +14,8 @@ use crate::client::Client;
 use crate::error::{Code, Result};
 
 /// The words of the core's policies, in its order.
-const POLICIES: [&str; 3] = ["round_robin", "random", "p2c"];
+const POLICIES: [&str; 7] =
+    ["round_robin", "random", "p2c", "weighted", "least_outstanding", "ring_hash", "maglev"];
 
 const AFTER_HELP: &str = "\
 Fields: {id} {service} {address} {port} {authority} {url} {scheme} {zone} {version} {weight} {status} {tags} \
