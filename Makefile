@@ -121,6 +121,10 @@ bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json
 	@cargo build --quiet --release --locked -p callsheet-bench
 	@$(BIN)/python tests/bench/bench.py $(ONLY)
 
+.PHONY: simulate
+simulate: ## Every policy on the same bad day, in simulated time: the tables and the picture of docs/balancing.md
+	@cargo run --quiet --locked -p callsheet-simulation
+
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
