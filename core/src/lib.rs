@@ -126,3 +126,8 @@ pub mod host {
     pub use crate::outbox::{Call, Outbox};
     pub use crate::runtime::{block_on_interruptible, block_on_within, leave_signals_to_the_host};
 }
+
+/// Runs what a guide says in Rust.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/balancing.md")]
+struct Guide;

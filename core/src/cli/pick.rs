@@ -40,6 +40,9 @@ pub(super) struct Pick {
     /// How to choose
     #[arg(long, default_value = "p2c", value_parser = policies())]
     policy: Policy,
+    /// Always the same instance for the same key, with --policy ring_hash or maglev
+    #[arg(long)]
+    key: Option<String>,
     /// Wait this long for an instance to come, such as 30 or 500ms
     #[arg(long, value_name = "SECONDS", value_parser = value::duration)]
     wait: Option<Duration>,
@@ -55,9 +58,11 @@ impl Pick {
     pub(super) async fn execute(self, client: &Client, output: &Output) -> Result<i32, Failure> {
         let filter = self.choice.filter(true);
         let picker = client.picker_with(&self.service, self.policy, &filter).await?;
-        let picked = match self.wait {
-            Some(wait) => picker.pick_within(wait).await,
-            None => picker.pick(),
+        let picked = match (self.key, self.wait) {
+            (None, Some(wait)) => picker.pick_within(wait).await,
+            (None, None) => picker.pick(),
+            (Some(key), Some(wait)) => picker.pick_key_within(key, wait).await,
+            (Some(key), None) => picker.pick_key(key),
         };
         let pick = match picked {
             Ok(pick) => pick,

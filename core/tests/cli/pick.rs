@@ -32,3 +32,16 @@ fn an_instance_is_waited_for() {
     registry.register(Registration::new("billing").port(8000));
     assert_eq!(pick.ended().stdout, "8000\n");
 }
+
+#[test]
+fn a_key_stays_with_its_instance() {
+    let registry = Registry::new();
+    for port in 1..=5 {
+        registry.register(Registration::new("billing").port(port).address("10.0.0.1"));
+    }
+    let pick = |key| registry.callsheet(["pick", "billing", "--policy", "ring_hash", "--key", key]).stdout;
+    assert!(pick("a").starts_with("http://10.0.0.1:"));
+    for key in ["a", "b", "c"] {
+        assert_eq!(pick(key), pick(key), "{key}");
+    }
+}
