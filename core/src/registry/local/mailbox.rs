@@ -45,6 +45,14 @@ impl Default for Settings {
 /// Keeps the thread of a database running; the last one dropped ends it.
 pub(super) struct Lease {
     mailbox: Arc<Mailbox>,
+    /// One for each client beside this.
+    clients: Arc<()>,
+}
+
+/// A client's own hold of a lease. What it follows holds it as well, until its tasks have ended.
+pub(super) struct Hold {
+    lease: Arc<Lease>,
+    client: Arc<()>,
 }
 
 pub(super) struct Mailbox {
@@ -88,7 +96,7 @@ impl Lease {
             actor.run();
         };
         std::thread::Builder::new().name("callsheet-local".into()).spawn(thread).map_err(unstarted)?;
-        let lease = Arc::new(Lease { mailbox });
+        let lease = Arc::new(Lease { mailbox, clients: Arc::default() });
         actors.retain(|_, lease| lease.strong_count() > 0);
         actors.insert(place.clone(), Arc::downgrade(&lease));
         Ok(lease)
@@ -107,18 +115,32 @@ impl Lease {
         self.mailbox.looks.load(Ordering::Relaxed)
     }
 
-    /// Lets go of the thread and, if nobody else needs it, waits for its files to be closed.
-    pub(super) async fn release(self: Arc<Self>) {
-        let mailbox = self.mailbox.clone();
-        drop(self);
-        if lock(&mailbox.queue).closed {
+    pub(super) fn is_open(&self) -> bool {
+        !lock(&self.mailbox.queue).closed
+    }
+}
+
+impl Hold {
+    pub(super) fn new(lease: Arc<Lease>) -> Self {
+        let client = lease.clients.clone();
+        Hold { lease, client }
+    }
+
+    pub(super) fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
+    /// Lets go of the thread and, if no other client needs it, waits for its files to be closed: what this one followed
+    /// may let go a moment later.
+    pub(super) async fn release(self) {
+        let Hold { lease, client } = self;
+        drop(client);
+        let (mailbox, last) = (lease.mailbox.clone(), Arc::strong_count(&lease.clients) == 1);
+        drop(lease);
+        if last {
             // Nothing is ever let in here: this ends with the thread, or when a hanging disk keeps that too long.
             let _ = tokio::time::timeout(GOODBYE, mailbox.running.acquire()).await;
         }
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        !lock(&self.mailbox.queue).closed
     }
 }
 

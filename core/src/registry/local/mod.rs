@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use self::follow::{LocalFollow, LocalNames};
-use self::mailbox::{Lease, Settings};
+use self::mailbox::{Hold, Lease, Settings};
 use self::place::Place;
 use self::publication::LocalPublication;
 use self::request::{Answer, Key, Read, Request, Write};
@@ -53,7 +53,7 @@ struct Local {
     settings: Settings,
     decoder: Decoder,
     /// The thread, from the first use on.
-    lease: Owned<Mutex<Option<Arc<Lease>>>>,
+    hold: Owned<Mutex<Option<Hold>>>,
 }
 
 impl Local {
@@ -64,20 +64,14 @@ impl Local {
             Some(_) => config.source().to_owned(),
             None => format!("local://{}", place.database().display()),
         };
-        Local {
-            source,
-            place,
-            settings,
-            decoder: Decoder::new(counters),
-            lease: Owned::new(Mutex::default()),
-        }
+        Local { source, place, settings, decoder: Decoder::new(counters), hold: Owned::new(Mutex::default()) }
     }
 
     fn lease(&self) -> Result<Arc<Lease>> {
-        let mut lease = self.lease.get()?.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*lease {
-            Some(lease) if lease.is_open() => Ok(lease.clone()),
-            _ => Ok(lease.insert(Lease::of(&self.place, &self.settings)?).clone()),
+        let mut hold = self.hold.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*hold {
+            Some(hold) if hold.lease().is_open() => Ok(hold.lease().clone()),
+            _ => Ok(hold.insert(Hold::new(Lease::of(&self.place, &self.settings)?)).lease().clone()),
         }
     }
 }
@@ -146,10 +140,10 @@ impl Registry for Local {
     }
 
     async fn close(&self) {
-        let Ok(lease) = self.lease.get() else { return };
-        let lease = lease.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(lease) = lease {
-            lease.release().await;
+        let Ok(hold) = self.hold.get() else { return };
+        let hold = hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(hold) = hold {
+            hold.release().await;
         }
     }
 }

@@ -211,3 +211,18 @@ fn what_belongs_to_another_user_is_refused() {
     let said = child.ask("ping");
     assert!(said.starts_with("error permission_denied") && said.contains("belongs to user 0"), "{said}");
 }
+
+#[tokio::test]
+async fn closing_waits_for_those_who_follow_to_let_go() {
+    let scene = Scene::new();
+    let (client, other) = (scene.client(), scene.client());
+    let follow = client.follow("billing").await;
+    other.registry.ping().await.unwrap();
+    other.registry.close().await;
+    let mut closing = client.registry.close();
+    assert!(tokio::time::timeout(Duration::ZERO, &mut closing).await.is_err(), "the files are in use");
+    drop(follow);
+    closing.await;
+    // Whoever removes the folder now meets nobody who makes it anew.
+    fs::remove_dir_all(scene.path().parent().unwrap()).unwrap();
+}
