@@ -47,7 +47,9 @@ NODE = ["node", "--expose-gc", str(HERE / "bench_node.js")]
 
 #: Those that print rows of their own.
 OWN = {"rust": RUST, "c": C, "go": GO, "node": NODE, "python": PYTHON}
-#: Those on a server, with peers.
+#: Those with peers.
+BESIDE = {"etcd", "consul"}
+#: Those on a server.
 SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows, "outages": outages.rows}
 PARTS = [*OWN, "local", *SERVERS]
 LANGUAGES = [
@@ -78,7 +80,7 @@ def need_everything(parts: list[str]) -> None:
         }
     if {"consul", "outages"} & set(parts):
         there["Consul (make servers)"] = binaries.consul().exists()
-    if SERVERS.keys() & parts:
+    if BESIDE.intersection(parts):
         there |= {
             "the peers in Python (make bench)": Path(pairs.PYTHON).exists(),
             "the peers in Node (make bench)": (HERE / "peers" / "node_modules").exists(),
@@ -105,7 +107,7 @@ def build(parts: list[str]) -> None:
     run("compiling the C part", ["cc", *strict, "-I", include, str(HERE / "bench_c.c"), "-o", *C, *library])
     Path(*GO).unlink(missing_ok=True)  # Go would keep one that was linked with an older library
     run("building the Go part", ["go", "build", "-C", str(HERE / "go"), "-o", *GO, "."])
-    if SERVERS.keys() & parts:
+    if BESIDE.intersection(parts):
         module = str(HERE / "peers" / "go")
         run("building the peers in Go", ["go", "build", "-C", module, "-o", pairs.GO, "."])
 
