@@ -114,10 +114,10 @@ class Led:
 
 
 @contextmanager
-def led(what: str, *command: str) -> Iterator[Led]:
+def led(what: str, *command: str, patience: float = PATIENCE) -> Iterator[Led]:
     """Runs a process until the block ends, which is the end of its input."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog = threading.Timer(patience, process.kill)
     watchdog.daemon = True
     watchdog.start()
     try:

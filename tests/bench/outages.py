@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import callsheet
 from idle import shares
-from languages import Language, led, provider
+from languages import PATIENCE, Language, led, provider
 from rows import Row, row, spread
 from servers import Cluster, Consul
 
@@ -78,7 +78,9 @@ def idling(rust: Language, urls: dict[str, str], kill: Callable[[], None]) -> It
     """CPU of clients that follow services of a registry that is down, side by side."""
     with ExitStack() as stack:
         clients = [
-            stack.enter_context(led(registry, *rust.command, "idle", url, str(WATCHED)))
+            stack.enter_context(
+                led(registry, *rust.command, "idle", url, str(WATCHED), patience=OUTAGE + PATIENCE)
+            )
             for registry, url in urls.items()
         ]
         for client in clients:
