@@ -80,7 +80,7 @@ class Process:
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nobody answers."""
         if self._child is None or not self.running:
-            raise RuntimeError(f"{self.name} is not running")
+            raise RuntimeError(f"{self.name} is not running; the end of its log:\n{self.tail()}")
         self._child.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self.paused = True
