@@ -333,7 +333,7 @@ impl Client {
     /// # Errors
     /// `invalid_argument`, `closed`, `forked`.
     pub async fn picker(&self, service: &str, policy: Policy) -> Result<Picker> {
-        self.open_picker(service, PickerOptions::new(policy)).await
+        self.picker_with(service, policy, &Filter::new()).await
     }
 
     /// [`Client::picker`] over the instances that `filter` lets through.
@@ -341,7 +341,9 @@ impl Client {
     /// # Errors
     /// As for [`Client::picker`].
     pub async fn picker_with(&self, service: &str, policy: Policy, filter: &Filter) -> Result<Picker> {
-        self.open_picker(service, PickerOptions::new(policy).filter(filter.clone())).await
+        // Without a panic threshold: Consul lists crashed instances as critical for minutes, and they would be called.
+        let options = PickerOptions::new(policy).filter(filter.clone()).panic_threshold(0);
+        self.open_picker(service, options).await
     }
 
     /// [`Client::picker`] with everything that can be chosen.
