@@ -36,15 +36,7 @@ fn a_pick_and_its_report_allocate_nothing() {
         memory.put(Instance::new("billing", "10.0.0.1", port)).unwrap();
     }
     let client = Client::connect(&url).unwrap();
-    for policy in [
-        Policy::RoundRobin,
-        Policy::Random,
-        Policy::P2c,
-        Policy::Weighted,
-        Policy::LeastOutstanding,
-        Policy::RingHash,
-        Policy::Maglev,
-    ] {
+    for &policy in Policy::ALL {
         let picker = block_on(client.picker("billing", policy)).unwrap();
         // The first pick of a thread makes its thread-local values.
         picker.pick().unwrap().done(true);

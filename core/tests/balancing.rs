@@ -141,15 +141,7 @@ async fn who_fails_in_a_row_is_ejected_for_a_while_whatever_the_policy() {
     let (url, memory) = registry();
     put(&memory, 1..=10);
     let client = client(&url);
-    for policy in [
-        Policy::RoundRobin,
-        Policy::Random,
-        Policy::P2c,
-        Policy::Weighted,
-        Policy::LeastOutstanding,
-        Policy::RingHash,
-        Policy::Maglev,
-    ] {
+    for &policy in Policy::ALL {
         let picker = open(&client, PickerOptions::new(policy).slow_start(secs(1))).await;
         // Held, so that the policies that look for idle ones come to this one as often.
         let held: Vec<_> = (0..400).map(|_| picker.pick().unwrap()).collect();

@@ -13,16 +13,6 @@ use callsheet::{CallError, Code, Instance, Outcome, PickerOptions, Policy};
 use common::*;
 use tokio::time::Instant;
 
-const POLICIES: [Policy; 7] = [
-    Policy::RoundRobin,
-    Policy::Random,
-    Policy::P2c,
-    Policy::Weighted,
-    Policy::LeastOutstanding,
-    Policy::RingHash,
-    Policy::Maglev,
-];
-
 fn put(memory: &Memory, ports: std::ops::RangeInclusive<u16>) {
     for port in ports {
         memory.put(Instance::new("billing", "10.0.0.1", port)).unwrap();
@@ -177,7 +167,7 @@ async fn call_tries_another_instance_after_a_failure_to_connect() {
 async fn call_never_goes_back_while_there_is_an_instance_it_has_not_tried() {
     let (url, memory) = registry();
     put(&memory, 1..=5);
-    for policy in POLICIES {
+    for &policy in Policy::ALL {
         let picker = client(&url).picker("billing", policy).await.unwrap();
         let down = |instance: Arc<Instance>| async move {
             if instance.port < 5 { Err(error(io::ErrorKind::ConnectionRefused)) } else { Ok(instance.port) }
@@ -248,7 +238,7 @@ async fn only_the_first_report_counts() {
 
 #[test]
 fn policies_have_one_spelling() {
-    for policy in POLICIES {
+    for &policy in Policy::ALL {
         assert_eq!(policy.as_str().parse::<Policy>().unwrap(), policy);
     }
     let error = "fastest".parse::<Policy>().unwrap_err();
@@ -261,7 +251,7 @@ fn picks_from_many_threads_while_instances_come_and_go() {
     let (url, memory) = registry();
     put(&memory, 1..=20);
     let client = callsheet::Client::connect(&url).unwrap();
-    for policy in POLICIES {
+    for &policy in Policy::ALL {
         let picker = callsheet::block_on(client.picker("billing", policy)).unwrap();
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)

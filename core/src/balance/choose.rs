@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn another_is_one_that_was_not_tried_where_there_is_one() {
-        for policy in Policy::ALL {
+        for &policy in Policy::ALL {
             let pair = table(policy, &[("a", 1.0), ("b", 1.0)]);
             let chooser = Chooser::new(policy, true);
             for _ in 0..100 {

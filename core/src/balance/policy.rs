@@ -29,7 +29,8 @@ pub enum Policy {
 }
 
 impl Policy {
-    pub(super) const ALL: [Policy; 7] = [
+    /// Every policy.
+    pub const ALL: &'static [Policy] = &[
         Policy::RoundRobin,
         Policy::Random,
         Policy::P2c,
@@ -78,7 +79,7 @@ impl FromStr for Policy {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Policy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or_else(|| {
+        Policy::ALL.iter().copied().find(|policy| policy.as_str() == text).ok_or_else(|| {
             let words: Vec<_> = Policy::ALL.iter().map(|policy| policy.as_str()).collect();
             Error::invalid(format!("there is no policy {}; it is one of {}", quoted(text), words.join(", ")))
         })
