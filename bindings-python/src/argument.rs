@@ -45,6 +45,15 @@ fn element(what: &str, value: &Bound<'_, PyAny>) -> Result<String> {
     }
 }
 
+/// What a pick is chosen by: a str or bytes.
+pub(crate) fn key(value: &Bound<'_, PyAny>) -> Result<Vec<u8>> {
+    match value.cast::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.as_bytes().to_vec()),
+        Err(_) if value.is_instance_of::<PyString>() => text("key", value).map(String::into_bytes),
+        Err(_) => wrong_type("key", "str or bytes", value),
+    }
+}
+
 /// Several texts, from any iterable but a str.
 pub(crate) fn texts(what: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>> {
     let single = value.is_instance_of::<PyString>()

@@ -2,18 +2,18 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use callsheet::host::{Owned, Source, block_on_within};
-use callsheet::{Code, Error, OptionValue, Options, Policy};
+use callsheet::{Code, Error, OptionValue, Options};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::argument::{integer, text, texts, timeout};
+use crate::balance::PickerOptions;
 use crate::call::Call;
 use crate::callbacks::{Callbacks, Dispatcher, Target};
 use crate::error::{Failure, Result, guarded};
@@ -121,12 +121,11 @@ impl Client {
         })
     }
 
-    fn picker(&self, service: &Bound<'_, PyAny>, policy: &Bound<'_, PyAny>, filter: &Filter) -> Result<Call> {
-        let (policy, service) = (Policy::from_str(&text("policy", policy)?)?, text("service", service)?);
-        let (core, filter, instances) =
-            (self.core.clone(), filter.0.clone(), self.snapshots.instances.clone());
+    fn picker(&self, service: &Bound<'_, PyAny>, options: &PickerOptions) -> Result<Call> {
+        let (service, options) = (text("service", service)?, options.0.clone());
+        let (core, instances) = (self.core.clone(), self.snapshots.instances.clone());
         let client = core.clone();
-        let open = async move { core.picker_with(&service, policy, &filter).await };
+        let open = async move { core.open_picker(&service, options).await };
         Ok(Call::new(open, |py, picker| Bound::new(py, OpenPicker { core: picker, instances, client })))
     }
 

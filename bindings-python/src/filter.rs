@@ -13,7 +13,7 @@ pub(crate) struct Filter(pub(crate) callsheet::Filter);
 impl Filter {
     #[new]
     #[pyo3(signature = (tags=None, zone=None, version=None, metadata=None, healthy=true))]
-    fn new(
+    pub(crate) fn new(
         tags: Option<&Bound<'_, PyAny>>,
         zone: Option<&Bound<'_, PyAny>>,
         version: Option<&Bound<'_, PyAny>>,

@@ -2,6 +2,7 @@
 //! GIL, it raises; what is decided is decided in the core, and what needs a Python frame is in the package around it.
 
 mod argument;
+mod balance;
 mod call;
 mod callbacks;
 mod check;
@@ -23,6 +24,8 @@ mod watch;
 // The locks of this crate rest on the GIL: they are taken by attached threads, and a fork finds them free.
 #[pyo3::pymodule(gil_used = true)]
 mod _callsheet {
+    #[pymodule_export]
+    use crate::balance::{Ejection, PickerOptions};
     #[pymodule_export]
     use crate::call::Call;
     #[pymodule_export]

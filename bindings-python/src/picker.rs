@@ -6,7 +6,7 @@ use callsheet::Outcome;
 use pyo3::exceptions::{PyBaseException, PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 
-use crate::argument::seconds;
+use crate::argument::{self, seconds};
 use crate::call::Call;
 use crate::error::{Result, guarded};
 use crate::instance::{Instance, Instances};
@@ -53,35 +53,68 @@ impl Picker {
     ///
     /// Args:
     ///     timeout: Seconds to wait for an instance to come.
+    ///     key: Such as a user or a file: ``ring_hash`` and ``maglev`` give the same instance for the same key, in
+    ///         every process and language that sees the same instances; without one they pick any. Means nothing to
+    ///         the other policies.
     ///
     /// Raises:
     ///     NoInstances: There is none, or none came.
     ///     Closed: The client is closed.
-    #[pyo3(signature = (timeout=None))]
-    fn pick<'py>(slf: &Bound<'py, Self>, timeout: Option<&Bound<'py, PyAny>>) -> Result<Bound<'py, PyAny>> {
-        match timeout {
-            None => {
-                let picked = guarded(|| Ok(slf.get().core.pick()?))?;
-                Ok(Bound::new(slf.py(), Pick::of(slf, picked))?.into_any())
-            }
-            // How to wait is the subclass's to say.
-            Some(timeout) => Ok(slf.call_method1("_wait", (Self::picking(slf, Some(timeout))?,))?),
+    #[pyo3(signature = (timeout=None, *, key=None))]
+    fn pick<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        key: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        // How to wait is the subclass's to say.
+        if timeout.is_some() {
+            return Ok(slf.call_method1("_wait", (Self::picking(slf, timeout, key)?,))?);
         }
+        let picker = &slf.get().core;
+        let picked = match key {
+            None => guarded(|| Ok(picker.pick()?))?,
+            Some(key) => {
+                let key = argument::key(key)?;
+                guarded(|| Ok(picker.pick_key(&key)?))?
+            }
+        };
+        Ok(Bound::new(slf.py(), Pick::of(slf, picked))?.into_any())
     }
 
     /// A first instance, waited for as long as one request may take unless a timeout says otherwise.
-    fn picking<'py>(slf: &Bound<'py, Self>, limit: Option<&Bound<'py, PyAny>>) -> Result<Call> {
+    #[pyo3(signature = (limit, key=None))]
+    fn picking<'py>(
+        slf: &Bound<'py, Self>,
+        limit: Option<&Bound<'py, PyAny>>,
+        key: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Call> {
         let (core, picker) = (slf.get().core.clone(), slf.clone().unbind());
         let limit = limit.map_or(Ok(slf.get().client.timeout()), |limit| seconds("timeout", limit))?;
-        Ok(Call::new(async move { core.pick_within(limit).await }, move |py, picked| {
-            Bound::new(py, Pick::of(picker.bind(py), picked))
-        }))
+        let key = key.map(argument::key).transpose()?;
+        let pick = async move {
+            match key {
+                None => core.pick_within(limit).await,
+                Some(key) => core.pick_key_within(&key, limit).await,
+            }
+        };
+        Ok(Call::new(pick, move |py, picked| Bound::new(py, Pick::of(picker.bind(py), picked))))
     }
 
     /// Another instance than those whose ids are in `tried`, where there is another.
-    fn pick_other(slf: &Bound<'_, Self>, tried: Vec<String>) -> Result<Pick> {
-        let picked = guarded(|| Ok(slf.get().core.pick_other(&tried)?))?;
+    #[pyo3(signature = (tried, key=None))]
+    fn pick_other(slf: &Bound<'_, Self>, tried: Vec<String>, key: Option<&Bound<'_, PyAny>>) -> Result<Pick> {
+        let key = key.map(argument::key).transpose()?;
+        let picked = guarded(|| match &key {
+            None => Ok(slf.get().core.pick_other(&tried)?),
+            Some(key) => Ok(slf.get().core.pick_key_other(key, &tried)?),
+        })?;
         Ok(Pick::of(slf, picked))
+    }
+
+    /// The ids of the instances that are ejected now, because calls to them failed; see `Ejection`.
+    #[getter]
+    fn ejected(&self) -> Result<Vec<String>> {
+        guarded(|| Ok(self.core.ejected()?.iter().map(|instance| instance.id.clone()).collect()))
     }
 
     fn __len__(&self) -> usize {

@@ -341,9 +341,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::picker`].
     pub async fn picker_with(&self, service: &str, policy: Policy, filter: &Filter) -> Result<Picker> {
-        // Without a panic threshold: Consul lists crashed instances as critical for minutes, and they would be called.
-        let options = PickerOptions::new(policy).filter(filter.clone()).panic_threshold(0);
-        self.open_picker(service, options).await
+        self.open_picker(service, PickerOptions::new(policy).filter(filter.clone())).await
     }
 
     /// [`Client::picker`] with everything that can be chosen.
@@ -365,7 +363,8 @@ impl Client {
         } else {
             user
         };
-        Ok(Picker::new((service, &inner.source), options, view, user, inner.runtime.clone(), limit))
+        let (counters, runtime) = (inner.counters.clone(), inner.runtime.clone());
+        Ok(Picker::new((service, &inner.source), options, counters, view, user, runtime, limit))
     }
 
     /// Asks the registry something cheap now.

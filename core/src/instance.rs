@@ -108,6 +108,9 @@ pub struct Instance {
     pub version: String,
     /// Whether to call it.
     pub status: Status,
+    /// Nobody renews it any more, although the registry still lists it, as critical: Consul does so for minutes after a
+    /// crash. On the others it would be gone.
+    pub(crate) lapsed: bool,
     pub(crate) converted: Converted,
 }
 
@@ -163,6 +166,7 @@ impl Instance {
             zone: String::new(),
             version: String::new(),
             status: Status::Passing,
+            lapsed: false,
             converted: Converted::default(),
         }
     }

@@ -115,7 +115,7 @@ pub mod limits {
 /// What a binding to another language is made of, besides the API itself. Rust programs have no use for it.
 pub mod host {
     pub use crate::balance::{Outstanding, PICK_EXPIRY, Ticket, Untaken};
-    pub use crate::config::seconds;
+    pub use crate::config::{count, seconds};
     #[cfg(unix)]
     pub use crate::descriptor::Descriptor;
     pub use crate::diagnosis::{Finding, Level};

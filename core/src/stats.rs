@@ -80,6 +80,8 @@ counters! {
     breaker_opened,
     /// Requests that were not made, as the circuit breaker was open or the retry budget spent.
     held_back,
+    /// Times that a picker ejected an instance, because calls to it failed.
+    ejections,
     /// Watched services dropped because nobody used them.
     idle_dropped,
     /// Callbacks that raised.

@@ -3,6 +3,8 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callsheet::memory::Memory;
@@ -124,6 +126,23 @@ async fn a_key_stays_with_its_instance() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_for_a_key_is_tried_again_at_the_next_instance_of_that_key() {
+    let (url, memory) = registry();
+    put(&memory, 1..=10);
+    let client = client(&url);
+    let picker = open(&client, PickerOptions::new(Policy::RingHash).ejection(None)).await;
+    let first = picker.pick_key("a").unwrap().id().to_owned();
+    let second = picker.pick_key_other("a", &[&first]).unwrap().id().to_owned();
+    let called = Mutex::new(Vec::new());
+    let refused = |instance: Arc<Instance>| {
+        called.lock().unwrap().push(instance.id.clone());
+        async { Err::<(), _>(io::Error::from(io::ErrorKind::ConnectionRefused)) }
+    };
+    picker.call_key("a", 2, refused).await.unwrap_err();
+    assert_eq!(*called.lock().unwrap(), [first, second]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_key_any_is_picked() {
     let (url, memory) = registry();
     put(&memory, 1..=5);
@@ -156,6 +175,7 @@ async fn who_fails_in_a_row_is_ejected_for_a_while_whatever_the_policy() {
         sleep(secs(12)).await;
         assert_eq!((picker.len(), picker.ejected().unwrap().len()), (10, 0), "{policy}");
     }
+    assert_eq!(client.stats().unwrap().ejections, Policy::ALL.len() as u64);
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +242,7 @@ async fn ejection_can_be_turned_off_and_tuned() {
     fail(&never, 1, 400);
     sleep(secs(60)).await;
     assert_eq!(ports(&never), [1, 2, 3, 4]);
-    let ejection = Ejection::new().consecutive_failures(2).interval(secs(1)).base_time(secs(3));
+    let ejection = Ejection::new().consecutive_failures(2).interval(secs(1)).base_ejection_time(secs(3));
     let strict = open(&client, PickerOptions::new(Policy::RoundRobin).ejection(ejection)).await;
     fail(&strict, 1, 8);
     settled(|| strict.len() == 3).await;
@@ -279,7 +299,7 @@ async fn the_own_zone_is_preferred_as_far_as_it_can_take_the_calls() {
         counts.iter().filter(|(port, _)| **port % 3 == 1).map(|(_, count)| count).sum::<usize>()
     };
     for policy in [Policy::RoundRobin, Policy::Random, Policy::P2c, Policy::Weighted, Policy::Maglev] {
-        let picker = open(&client, PickerOptions::new(policy).zone("eu-1")).await;
+        let picker = open(&client, PickerOptions::new(policy).prefer_zone("eu-1")).await;
         assert_eq!(ports(&picker), [1, 4, 7, 10], "{policy}");
         memory.delete("billing", "10.0.0.1:1");
         memory.delete("billing", "10.0.0.1:4");
@@ -293,7 +313,7 @@ async fn the_own_zone_is_preferred_as_far_as_it_can_take_the_calls() {
         }
         settled(|| picker.len() == 4).await;
     }
-    let nowhere = open(&client, PickerOptions::new(Policy::RoundRobin).zone("us-1")).await;
+    let nowhere = open(&client, PickerOptions::new(Policy::RoundRobin).prefer_zone("us-1")).await;
     assert_eq!(nowhere.len(), 12);
 }
 
@@ -361,8 +381,8 @@ async fn options_that_make_no_sense_are_refused() {
         (PickerOptions::default().subset(0), "subset"),
         (PickerOptions::default().panic_threshold(101), "panic_threshold"),
         (PickerOptions::default().slow_start(secs(3601)), "slow_start"),
-        (PickerOptions::default().zone("z".repeat(257)), "zone"),
-        (PickerOptions::default().ejection(Ejection::new().least_calls(0)), "least_calls"),
+        (PickerOptions::default().prefer_zone("z".repeat(257)), "prefer_zone"),
+        (PickerOptions::default().ejection(Ejection::new().request_volume(0)), "request_volume"),
         (PickerOptions::default().filter(Filter::new().tag("")), "tag"),
     ] {
         let error = client.open_picker("billing", options).await.unwrap_err();

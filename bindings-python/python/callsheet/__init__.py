@@ -25,6 +25,7 @@ from callsheet._callbacks import Subscription
 from callsheet._callsheet import (
     Changes,
     Check,
+    Ejection,
     Instance,
     NamesWatch,
     Pick,
@@ -69,6 +70,7 @@ __all__ = [
     "Code",
     "Config",
     "Conflict",
+    "Ejection",
     "Error",
     "Forked",
     "Freshness",

@@ -300,27 +300,71 @@ class Picker:
     def policy(self) -> Policy:
         """The policy it was opened with."""
 
-    def pick(self, timeout: float | None = None) -> Pick:
+    @property
+    def ejected(self) -> list[str]:
+        """The ids of the instances that are ejected now, because calls to them failed; see `Ejection`."""
+
+    def pick(self, timeout: float | None = None, *, key: str | bytes | None = None) -> Pick:
         """Pick one instance to call. Without a timeout it never waits and does no I/O.
 
         Report how the call went by leaving a `with` block of the pick, or with `Pick.done`.
 
         Args:
             timeout: Seconds to wait for an instance to come.
+            key: Such as a user or a file: ``ring_hash`` and ``maglev`` give the same instance for the same key, in
+                every process and language that sees the same instances; without one they pick any. Means nothing to
+                the other policies.
 
         Raises:
             NoInstances: There is none, or none came.
             Closed: The client is closed.
         """
 
-    def picking(self, limit: float | None) -> Call[Pick]:
+    def picking(self, limit: float | None, key: str | bytes | None = None) -> Call[Pick]:
         """A first instance, waited for as long as one request may take unless a timeout says otherwise."""
 
-    def pick_other(self, tried: list[str]) -> Pick:
+    def pick_other(self, tried: list[str], key: str | bytes | None = None) -> Pick:
         """Another instance than those whose ids are in `tried`, where there is another."""
 
     def __len__(self) -> int: ...
     def __bool__(self) -> Literal[True]: ...
+
+@final
+class Ejection:
+    """When an instance is not called for a while because calls to it fail: its circuit breaker, for `Client.picker`.
+
+    At most half of the instances are out at once. One that returns is on probation: if its first call fails, it is out
+    again.
+
+    Args:
+        consecutive_failures: Failures in a row after which an instance is out, at once. 0 to 1,000, 0 for never.
+            Default: 5.
+        stdev_factor: How far its success rate of an interval may be below the average, in standard deviations; it also
+            has to be 10 percentage points below, of at least four instances with enough calls. 0 to 10. Default: 1.5.
+        request_volume: Calls of an interval that make its success rate count. At least 1. Default: 20.
+        interval: Seconds over which success rates are taken. 0.1 to a day. Default: 10.
+        base_ejection_time: Seconds that it is out the first time, twice as long the second time, and so on. 0.1 to a
+            day. Default: 30.
+        max_ejection_time: Seconds that it is out at most. Up to a day. Default: 300.
+        max_ejection_percent: Instances that are out at once at most, rounded down. 0 to 50. Default: 50.
+
+    Raises:
+        InvalidArgument: A number is less than 0. `Client.picker` refuses other values that are not allowed.
+    """
+
+    def __new__(
+        cls,
+        *,
+        consecutive_failures: int | None = None,
+        stdev_factor: float | None = None,
+        request_volume: int | None = None,
+        interval: float | None = None,
+        base_ejection_time: float | None = None,
+        max_ejection_time: float | None = None,
+        max_ejection_percent: int | None = None,
+    ) -> Self: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Check:
@@ -475,6 +519,27 @@ class Filter:
     ) -> Self: ...
 
 @final
+class PickerOptions:
+    """The arguments of `picker`, read once."""
+
+    def __new__(
+        cls,
+        policy: str,
+        *,
+        tags: Iterable[str] | None = None,
+        zone: str | None = None,
+        version: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        healthy: bool = True,
+        prefer_zone: str | None = None,
+        subset: int | None = None,
+        client_id: str | None = None,
+        ejection: Ejection | bool | None = None,
+        panic_threshold: int | None = None,
+        slow_start: float | None = None,
+    ) -> Self: ...
+
+@final
 class OpenPicker:
     """A picker that was opened, to be made a `Picker` of."""
 
@@ -535,7 +600,7 @@ class Client:
     def lookup(self, service: str, filter: Filter) -> Call[Snapshot]: ...
     def wait_for(self, service: str, count: int, limit: float | None, filter: Filter) -> Call[Snapshot]: ...
     def watch(self, service: str, filter: Filter) -> Watch: ...
-    def picker(self, service: str, policy: str, filter: Filter) -> Call[OpenPicker]: ...
+    def picker(self, service: str, options: PickerOptions) -> Call[OpenPicker]: ...
     def services(self) -> Call[list[str]]: ...
     def watch_services(self) -> NamesWatch: ...
     def ping(self) -> Call[None]: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from callsheet import _exit, _log, _signals
 from callsheet._callbacks import CLOSE, Callbacks, Subscription
-from callsheet._callsheet import Filter
+from callsheet._callsheet import Filter, PickerOptions
 from callsheet._connection import Connection, check_on_state
 from callsheet._errors import Error, Forked, Timeout
 from callsheet._picker import Picker
@@ -18,7 +18,7 @@ from callsheet._registration import Registration
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from callsheet._callsheet import Check, NamesWatch, Snapshot, Watch
+    from callsheet._callsheet import Check, Ejection, NamesWatch, Snapshot, Watch
     from callsheet._types import Options, Policy, State
 
 
@@ -286,6 +286,12 @@ class Client(Connection):
         version: str | None = None,
         metadata: Mapping[str, str] | None = None,
         healthy: bool = True,
+        prefer_zone: str | None = None,
+        subset: int | None = None,
+        client_id: str | None = None,
+        ejection: Ejection | bool | None = None,
+        panic_threshold: int | None = None,
+        slow_start: float | None = None,
     ) -> Picker:
         """Make a load balancer over the instances of a service.
 
@@ -294,15 +300,40 @@ class Client(Connection):
 
         Args:
             service: Its name.
-            policy: ``p2c`` (the better of two, by latency and calls under way), ``round_robin`` or ``random``.
-            tags: As for `lookup`, like the rest.
+            policy: ``p2c`` (the better of two, by latency and calls under way), ``least_outstanding`` (the fewest calls
+                under way), ``round_robin``, ``weighted`` (each in turn, as often as its weight says), ``random``,
+                ``ring_hash`` or ``maglev`` (always the same for the key of a pick).
+            tags: As for `lookup`, like zone, version, metadata and healthy.
+            prefer_zone: Prefers instances in this zone, as long as they can take their part. Default: none.
+            subset: Picks only from so many of the instances, others in each client, so that not all clients keep
+                connections to all instances. Default: all.
+            client_id: Names this client, such as by its pod, for the same subset after a restart. Default: random.
+            ejection: When an instance is not called for a while because calls to it fail; False for never. Needs
+                reports. Default: ``Ejection()``.
+            panic_threshold: Healthy instances, in percent, below which those that are warning, critical or ejected are
+                used too. 0 to 100, 0 for never. Default: 50.
+            slow_start: Seconds, up to an hour, in which an instance that comes when others are known gets more and
+                more calls until it has its whole share. Default: 0.
 
         Raises:
             InvalidArgument: An argument is wrong.
             Closed: The client is closed.
         """
-        filter = Filter(tags, zone, version, metadata, healthy)
-        return Picker(self._core.picker(service, policy, filter).block())
+        options = PickerOptions(
+            policy,
+            tags=tags,
+            zone=zone,
+            version=version,
+            metadata=metadata,
+            healthy=healthy,
+            prefer_zone=prefer_zone,
+            subset=subset,
+            client_id=client_id,
+            ejection=ejection,
+            panic_threshold=panic_threshold,
+            slow_start=slow_start,
+        )
+        return Picker(self._core.picker(service, options).block())
 
     def ping(self) -> None:
         """Ask the registry something cheap now.

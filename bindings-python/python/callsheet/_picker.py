@@ -45,7 +45,14 @@ class Picker(_callsheet.Picker):
     def _wait(self, call: Call[Pick]) -> Pick:
         return call.block()
 
-    def call(self, f: Callable[[Pick], T], attempts: int = 1, retry_on: RetryOn = None) -> T:
+    def call(
+        self,
+        f: Callable[[Pick], T],
+        attempts: int = 1,
+        retry_on: RetryOn = None,
+        *,
+        key: str | bytes | None = None,
+    ) -> T:
         """Pick an instance, call `f` with the pick, report how that went, and give back what `f` gave.
 
         After a failure to connect it tries another instance. Any other failure may have had an effect and is raised.
@@ -57,13 +64,14 @@ class Picker(_callsheet.Picker):
             attempts: How many calls in all.
             retry_on: What else another instance may mend, for calls that can be repeated safely: exception types, or
                 a function that says so of an exception.
+            key: As for `pick`; another attempt goes to the next instance of the same key.
 
         Raises:
             NoInstances: There was nothing to pick.
             Exception: What `f` raised last.
         """
-        tries = Tries(self, attempts, retry_on)
-        pick = self.picking(None).block()
+        tries = Tries(self, attempts, retry_on, key)
+        pick = self.picking(None, key).block()
         while True:
             try:
                 with pick:
@@ -78,8 +86,11 @@ class Picker(_callsheet.Picker):
 class Tries:
     """Whom one `call` has tried, and who is next."""
 
-    def __init__(self, picker: _callsheet.Picker, attempts: int, retry_on: RetryOn) -> None:
+    def __init__(
+        self, picker: _callsheet.Picker, attempts: int, retry_on: RetryOn, key: str | bytes | None
+    ) -> None:
         _check(attempts, retry_on)
+        self._key = key
         self._picker = picker
         self._attempts = attempts
         self._retry_on = retry_on
@@ -93,7 +104,7 @@ class Tries:
         if len(self._tried) >= self._attempts or not self._may_be_mended(error):
             return None
         try:
-            return self._picker.pick_other(self._tried)
+            return self._picker.pick_other(self._tried, self._key)
         except NoInstances:
             # All have gone meanwhile, of which the call's own error says more.
             return None

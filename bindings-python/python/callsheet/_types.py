@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    from callsheet._callsheet import Check
+    from callsheet._callsheet import Check, Ejection
 
 # Unions where one Literal would do: stubtest takes an alias with several words for a union, and looks for one.
 Code: TypeAlias = (
@@ -43,7 +43,11 @@ Status: TypeAlias = Literal["passing"] | Literal["warning", "critical", "drainin
 Freshness: TypeAlias = Literal["live"] | Literal["stale", "disk", "fallback"]
 """How far a snapshot can be trusted to show the registry as it is."""
 
-Policy: TypeAlias = Literal["round_robin", "random"] | Literal["p2c"]
+Policy: TypeAlias = (
+    Literal["round_robin", "random"]
+    | Literal["p2c", "weighted", "least_outstanding"]
+    | Literal["ring_hash", "maglev"]
+)
 """How a picker chooses."""
 
 Path: TypeAlias = str | PathLike[str]
@@ -108,6 +112,17 @@ class Filters(TypedDict, total=False):
     """Only instances with all of these pairs."""
     healthy: bool
     """False takes instances of every status. Default: True."""
+
+
+class PickOptions(Filters, total=False):
+    """What `picker` takes besides service and policy, as explained there. None is as if not given."""
+
+    prefer_zone: str | None
+    subset: int | None
+    client_id: str | None
+    ejection: Ejection | bool | None
+    panic_threshold: int | None
+    slow_start: float | None
 
 
 class RegisterOptions(TypedDict, total=False):
@@ -181,6 +196,8 @@ class Stats(TypedDict):
     """Times that the circuit breaker opened, after failures in a row."""
     held_back: int
     """Requests that were not made, as the circuit breaker was open or the retry budget spent."""
+    ejections: int
+    """Times that a picker ejected an instance, because calls to it failed."""
     idle_dropped: int
     """Watched services dropped because nobody used them."""
     callback_failures: int

@@ -14,6 +14,7 @@ use super::table::{Candidate, Table};
 use super::tally::Bell;
 use super::{panic, slow_start, subset, zone};
 use crate::instance::{Instance, Status};
+use crate::stats::Counters;
 use crate::sync::{Arc, ArcSwap, Mutex, MutexGuard};
 
 pub(super) struct Balancer {
@@ -23,6 +24,7 @@ pub(super) struct Balancer {
     /// Rung when [`Balancer::tend`] is to be called before it said.
     pub(super) bell: std::sync::Arc<Bell>,
     seed: u64,
+    counters: std::sync::Arc<Counters>,
     /// Held by who replaces the table; picks only read it.
     state: Mutex<State>,
 }
@@ -41,7 +43,7 @@ struct State {
 }
 
 impl Balancer {
-    pub(super) fn new(options: PickerOptions) -> Self {
+    pub(super) fn new(options: PickerOptions, counters: std::sync::Arc<Counters>) -> Self {
         let run = options.ejection.as_ref().map_or(0, |ejection| ejection.consecutive_failures);
         Balancer {
             table: ArcSwap::from_pointee(Table::empty()),
@@ -49,6 +51,7 @@ impl Balancer {
             bell: std::sync::Arc::new(Bell::new(run)),
             seed: subset::seed(options.client_id.as_deref()),
             options,
+            counters,
             state: Mutex::default(),
         }
     }
@@ -100,7 +103,9 @@ impl Balancer {
         if table.is_closed() {
             return None;
         }
+        let before = state.records.ejections();
         let judged = self.judge(&mut state, &table, now);
+        self.counters.ejections.add(state.records.ejections() - before);
         let grown = self.grow(&mut state, now);
         if judged || grown {
             let endpoints = table.all().into_iter().cloned().collect();
@@ -165,8 +170,9 @@ impl Balancer {
         true
     }
 
+    /// Whether it counts for the panic threshold, and may be used below it.
     fn is_callable(&self, instance: &Instance) -> bool {
-        !self.options.filter.wants_healthy() || instance.status != Status::Draining
+        !self.options.filter.wants_healthy() || !(instance.status == Status::Draining || instance.lapsed)
     }
 
     /// Makes the table of these endpoints, sorted by id. Says whether there is anything to pick.
@@ -204,7 +210,7 @@ impl Balancer {
         state: &State,
         now: Instant,
     ) -> Vec<(usize, f64)> {
-        let PickerOptions { policy, zone, subset, slow_start, .. } = &self.options;
+        let PickerOptions { policy, prefer_zone: zone, subset, slow_start, .. } = &self.options;
         let instance = |at: usize| &*endpoints[at].instance;
         let own = |at: usize| if policy.weighs() { f64::from(instance(at).weight.max(1)) } else { 1.0 };
         let part = |members: Vec<usize>, size: Option<usize>| match size {
@@ -242,5 +248,31 @@ impl Balancer {
             }
         }
         weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::Policy;
+
+    #[test]
+    fn lapsed_instances_are_neither_used_nor_counted() {
+        let balancer = Balancer::new(PickerOptions::new(Policy::RoundRobin), Default::default());
+        let with = |statuses: &[(Status, bool)]| {
+            let list = statuses.iter().zip(1..).map(|(&(status, lapsed), port)| {
+                let mut instance = Instance::new("billing", "10.0.0.1", port);
+                (instance.status, instance.lapsed) = (status, lapsed);
+                std::sync::Arc::new(instance)
+            });
+            balancer.offer(&list.collect::<Vec<_>>(), Instant::now());
+            balancer.table.load().len()
+        };
+        let (good, bad, gone) =
+            ((Status::Passing, false), (Status::Critical, false), (Status::Critical, true));
+        assert_eq!(with(&[good, gone, gone, gone]), 1, "one of four is all there is");
+        assert_eq!(with(&[good, bad, gone, gone]), 1, "half of two is enough");
+        assert_eq!(with(&[good, bad, bad, gone]), 3, "a third is not");
+        assert_eq!(with(&[gone, gone]), 0);
     }
 }

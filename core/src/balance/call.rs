@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::Picker;
+use super::{Picker, hash};
 use crate::error::Error;
 use crate::instance::Instance;
 
@@ -62,6 +62,25 @@ impl Picker {
         self.call_if(attempts, |error: &E| is_connect_failure(error), f).await
     }
 
+    /// [`Picker::call`] for a key, as [`Picker::pick_key`] picks: the second attempt goes to the next instance of the
+    /// same key.
+    ///
+    /// # Errors
+    /// As for [`Picker::call`].
+    pub async fn call_key<T, E, F>(
+        &self,
+        key: impl AsRef<[u8]>,
+        attempts: usize,
+        f: impl FnMut(Arc<Instance>) -> F,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: StdError + 'static,
+    {
+        let hash = hash(key.as_ref());
+        self.call_hash(Some(hash), attempts, |error: &E| is_connect_failure(error), f).await
+    }
+
     /// [`Picker::call`] with a judgement of one's own on which failures another instance may mend: for calls that can
     /// be repeated safely, more of them.
     ///
@@ -71,12 +90,25 @@ impl Picker {
         &self,
         attempts: usize,
         again: impl Fn(&E) -> bool,
+        f: impl FnMut(Arc<Instance>) -> F,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.call_hash(None, attempts, again, f).await
+    }
+
+    async fn call_hash<T, E, F>(
+        &self,
+        hash: Option<u64>,
+        attempts: usize,
+        again: impl Fn(&E) -> bool,
         mut f: impl FnMut(Arc<Instance>) -> F,
     ) -> Result<T, CallError<E>>
     where
         F: Future<Output = Result<T, E>>,
     {
-        let mut pick = self.pick_within(self.timeout()).await?;
+        let mut pick = self.wait(self.timeout(), hash).await?;
         let mut tried = Vec::new();
         loop {
             tried.push(pick.id().to_owned());
@@ -87,7 +119,7 @@ impl Picker {
                 result => return result.map_err(CallError::Call),
             };
             // If all instances have gone meanwhile, what the call failed with says more than that.
-            pick = self.pick_other(&tried).map_err(|_| CallError::Call(error))?;
+            pick = self.0.get()?.shared.pick_other(&tried, hash).map_err(|_| CallError::Call(error))?;
         }
     }
 }

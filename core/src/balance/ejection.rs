@@ -18,7 +18,7 @@ const LEAST_INSTANCES: usize = 4;
 /// How far below the average a success rate has to be besides: where all do well, the worst is no outlier yet.
 const MARGIN: f64 = 0.1;
 /// Half: more than that can't be outliers.
-const MOST_PERCENT: u8 = 50;
+const MOST_PERCENT: u32 = 50;
 const LONGEST_TIME: Duration = Duration::from_secs(86_400);
 
 /// When an instance is not called for a while because its calls fail, whatever the registry says of it. At most half
@@ -27,29 +27,29 @@ const LONGEST_TIME: Duration = Duration::from_secs(86_400);
 /// ```
 /// use std::time::Duration;
 /// use callsheet::Ejection;
-/// let strict = Ejection::new().consecutive_failures(3).base_time(Duration::from_secs(10));
+/// let strict = Ejection::new().consecutive_failures(3).base_ejection_time(Duration::from_secs(10));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ejection {
     pub(super) consecutive_failures: u32,
-    deviations: f64,
-    least_calls: u32,
+    stdev_factor: f64,
+    request_volume: u32,
     pub(super) interval: Duration,
-    base_time: Duration,
-    longest_time: Duration,
-    most: u8,
+    base_ejection_time: Duration,
+    max_ejection_time: Duration,
+    max_ejection_percent: u32,
 }
 
 impl Default for Ejection {
     fn default() -> Self {
         Ejection {
             consecutive_failures: 5,
-            deviations: 1.5,
-            least_calls: 20,
+            stdev_factor: 1.5,
+            request_volume: 20,
             interval: Duration::from_secs(10),
-            base_time: Duration::from_secs(30),
-            longest_time: Duration::from_secs(300),
-            most: MOST_PERCENT,
+            base_ejection_time: Duration::from_secs(30),
+            max_ejection_time: Duration::from_secs(300),
+            max_ejection_percent: MOST_PERCENT,
         }
     }
 }
@@ -71,15 +71,15 @@ impl Ejection {
     /// also has to be 10 percentage points below, and at least four instances have to have enough calls. 0 to 10, 0 for
     /// any distance. Default: 1.5.
     #[must_use]
-    pub fn deviations(mut self, deviations: f64) -> Self {
-        self.deviations = deviations;
+    pub fn stdev_factor(mut self, factor: f64) -> Self {
+        self.stdev_factor = factor;
         self
     }
 
     /// Calls of an interval that make an instance's success rate count. At least 1. Default: 20.
     #[must_use]
-    pub fn least_calls(mut self, calls: u32) -> Self {
-        self.least_calls = calls;
+    pub fn request_volume(mut self, calls: u32) -> Self {
+        self.request_volume = calls;
         self
     }
 
@@ -94,23 +94,23 @@ impl Ejection {
     /// How long an instance is out the first time; the second time it is twice as long, and so on. It is forgiven one
     /// time for each interval in which it is not out. 100 ms to a day. Default: 30 s.
     #[must_use]
-    pub fn base_time(mut self, time: Duration) -> Self {
-        self.base_time = time;
+    pub fn base_ejection_time(mut self, time: Duration) -> Self {
+        self.base_ejection_time = time;
         self
     }
 
     /// How long it is out at most, however often; at least the base time. Up to a day. Default: 5 min.
     #[must_use]
-    pub fn longest_time(mut self, time: Duration) -> Self {
-        self.longest_time = time;
+    pub fn max_ejection_time(mut self, time: Duration) -> Self {
+        self.max_ejection_time = time;
         self
     }
 
     /// Instances that are out at once at most, in percent of those that could be called, rounded down. 0 to 50.
     /// Default: 50, so that a lone instance is always called.
     #[must_use]
-    pub fn most(mut self, percent: u8) -> Self {
-        self.most = percent;
+    pub fn max_ejection_percent(mut self, percent: u32) -> Self {
+        self.max_ejection_percent = percent;
         self
     }
 
@@ -119,13 +119,13 @@ impl Ejection {
         let times = Duration::from_millis(100)..=LONGEST_TIME;
         match self {
             one if one.consecutive_failures > 1000 => wrong("consecutive_failures is 0 to 1,000"),
-            one if !(0.0..=10.0).contains(&one.deviations) => wrong("deviations is 0 to 10"),
-            one if one.least_calls == 0 => wrong("least_calls is at least 1"),
+            one if !(0.0..=10.0).contains(&one.stdev_factor) => wrong("stdev_factor is 0 to 10"),
+            one if one.request_volume == 0 => wrong("request_volume is at least 1"),
             one if !times.contains(&one.interval) => wrong("interval is 100 ms to a day"),
-            one if !times.contains(&one.base_time) => wrong("base_time is 100 ms to a day"),
-            one if one.longest_time > LONGEST_TIME => wrong("longest_time is at most a day"),
-            one if one.most > MOST_PERCENT => {
-                wrong("most is 0 to 50 percent: more than half can't be outliers")
+            one if !times.contains(&one.base_ejection_time) => wrong("base_ejection_time is 100 ms to a day"),
+            one if one.max_ejection_time > LONGEST_TIME => wrong("max_ejection_time is at most a day"),
+            one if one.max_ejection_percent > MOST_PERCENT => {
+                wrong("max_ejection_percent is 0 to 50 percent: more than half can't be outliers")
             }
             _ => Ok(()),
         }
@@ -167,7 +167,7 @@ impl Ejection {
             .iter()
             .filter(|endpoint| !records.are_out(&endpoint.instance.id))
             .map(|endpoint| (*endpoint, endpoint.tally.take()))
-            .filter(|(_, calls)| calls.all >= self.least_calls)
+            .filter(|(_, calls)| calls.all >= self.request_volume)
             .map(|(endpoint, calls)| (endpoint, 1.0 - f64::from(calls.failed) / f64::from(calls.all)))
             .collect();
         if rates.len() < LEAST_INSTANCES {
@@ -176,7 +176,7 @@ impl Ejection {
         let count = rates.len() as f64;
         let mean = rates.iter().map(|(_, rate)| rate).sum::<f64>() / count;
         let variance = rates.iter().map(|(_, rate)| (rate - mean).powi(2)).sum::<f64>() / count;
-        let limit = mean - (self.deviations * variance.sqrt()).max(MARGIN);
+        let limit = mean - (self.stdev_factor * variance.sqrt()).max(MARGIN);
         rates.retain(|(_, rate)| *rate < limit);
         rates.sort_by(|a, b| a.1.total_cmp(&b.1));
         rates.into_iter().map(|(endpoint, _)| endpoint).collect()
@@ -184,12 +184,14 @@ impl Ejection {
 
     /// Ejects as many of `outliers`, in order, as may be out of `all`.
     fn eject(&self, outliers: Vec<&Arc<Endpoint>>, all: usize, records: &mut Records, now: Instant) -> bool {
-        let room = (all * usize::from(self.most) / 100).saturating_sub(records.out());
+        let room = (all * self.max_ejection_percent as usize / 100).saturating_sub(records.out());
         for endpoint in outliers.iter().take(room) {
             let record = records.of.entry(endpoint.instance.id.clone()).or_default();
             record.times += 1;
-            let time = (self.base_time * record.times).min(self.base_time.max(self.longest_time));
+            let time = (self.base_ejection_time * record.times)
+                .min(self.base_ejection_time.max(self.max_ejection_time));
             record.until = Some(now + time);
+            records.ejections += 1;
             tracing::warn!(
                 service = endpoint.instance.service,
                 instance = endpoint.instance.id,
@@ -204,6 +206,8 @@ impl Ejection {
 #[derive(Default)]
 pub(super) struct Records {
     of: HashMap<String, Record>,
+    /// How often any instance was ejected.
+    ejections: u64,
 }
 
 #[derive(Default)]
@@ -217,6 +221,10 @@ struct Record {
 impl Records {
     pub(super) fn are_out(&self, id: &str) -> bool {
         !self.of.is_empty() && self.of.get(id).is_some_and(|record| record.until.is_some())
+    }
+
+    pub(super) fn ejections(&self) -> u64 {
+        self.ejections
     }
 
     pub(super) fn out(&self) -> usize {
@@ -374,12 +382,12 @@ mod tests {
     fn bounds_are_told() {
         let wrong = [
             Ejection::new().consecutive_failures(1001),
-            Ejection::new().deviations(f64::NAN),
-            Ejection::new().least_calls(0),
+            Ejection::new().stdev_factor(f64::NAN),
+            Ejection::new().request_volume(0),
             Ejection::new().interval(Duration::ZERO),
-            Ejection::new().base_time(Duration::from_secs(86_401)),
-            Ejection::new().longest_time(Duration::MAX),
-            Ejection::new().most(51),
+            Ejection::new().base_ejection_time(Duration::from_secs(86_401)),
+            Ejection::new().max_ejection_time(Duration::MAX),
+            Ejection::new().max_ejection_percent(51),
         ];
         for one in wrong {
             one.validate().unwrap_err();

@@ -42,6 +42,7 @@ use crate::fork;
 use crate::instance::Instance;
 use crate::runtime::{spawn, within};
 use crate::snapshot::Snapshot;
+use crate::stats::Counters;
 use crate::watch::{ServiceUser, Subscriber, View};
 
 use balancer::Balancer;
@@ -120,13 +121,14 @@ impl Picker {
     pub(crate) fn new(
         (service, source): (&str, &str),
         options: PickerOptions,
+        counters: Arc<Counters>,
         view: Arc<View>,
         user: ServiceUser,
         runtime: Handle,
         timeout: Duration,
     ) -> Self {
         let shared = Arc::new(Shared {
-            balancer: Balancer::new(options),
+            balancer: Balancer::new(options, counters),
             filled: Notify::new(),
             service: service.into(),
             source: source.into(),

@@ -37,7 +37,7 @@ fn snapshot(instance: &Arc<Instance>) -> Snapshot {
 
 fn picker(instance: &Arc<Instance>) -> Arc<Shared> {
     let shared = Shared {
-        balancer: Balancer::new(PickerOptions::new(Policy::P2c)),
+        balancer: Balancer::new(PickerOptions::new(Policy::P2c), Default::default()),
         filled: Notify::new(),
         service: "a".into(),
         source: "memory:".into(),

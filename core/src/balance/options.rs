@@ -20,7 +20,7 @@ const LONGEST_START: Duration = Duration::from_secs(3600);
 /// use callsheet::{Filter, PickerOptions, Policy};
 /// let options = PickerOptions::new(Policy::LeastOutstanding)
 ///     .filter(Filter::new().version("2"))
-///     .zone("eu-1");
+///     .prefer_zone("eu-1");
 /// let picker = client.open_picker("billing", options).await?;
 /// # Ok::<(), callsheet::Error>(()) }).unwrap();
 /// ```
@@ -28,11 +28,11 @@ const LONGEST_START: Duration = Duration::from_secs(3600);
 pub struct PickerOptions {
     pub(crate) policy: Policy,
     pub(crate) filter: Filter,
-    pub(super) zone: Option<String>,
+    pub(super) prefer_zone: Option<String>,
     pub(super) subset: Option<usize>,
     pub(super) client_id: Option<String>,
     pub(super) ejection: Option<Ejection>,
-    pub(super) panic_threshold: u8,
+    pub(super) panic_threshold: u32,
     pub(super) slow_start: Duration,
 }
 
@@ -48,7 +48,7 @@ impl PickerOptions {
         PickerOptions {
             policy,
             filter: Filter::new(),
-            zone: None,
+            prefer_zone: None,
             subset: None,
             client_id: None,
             ejection: Some(Ejection::new()),
@@ -67,8 +67,8 @@ impl PickerOptions {
     /// Prefers instances in this zone, as long as they can take their part: an instance there gets up to 1.4 times the
     /// average before calls go elsewhere too. Assumes that there are as many callers in each zone. Default: none.
     #[must_use]
-    pub fn zone(mut self, zone: impl Into<String>) -> Self {
-        self.zone = Some(zone.into());
+    pub fn prefer_zone(mut self, zone: impl Into<String>) -> Self {
+        self.prefer_zone = Some(zone.into());
         self
     }
 
@@ -98,9 +98,10 @@ impl PickerOptions {
     }
 
     /// Healthy instances, in percent, below which those that are warning, critical or ejected are used too; draining
-    /// ones never are. 0 to 100, 0 for never. Default: 50. Without meaning for a filter that takes unhealthy ones.
+    /// ones never are, and neither are those that nobody renews any more (Consul lists them as critical for minutes
+    /// after a crash), which do not count either. 0 to 100, 0 for never. Default: 50. Without meaning for a filter that takes unhealthy ones.
     #[must_use]
-    pub fn panic_threshold(mut self, percent: u8) -> Self {
+    pub fn panic_threshold(mut self, percent: u32) -> Self {
         self.panic_threshold = percent;
         self
     }
@@ -114,7 +115,7 @@ impl PickerOptions {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        check_label("zone", self.zone.as_deref().unwrap_or_default())?;
+        check_label("prefer_zone", self.prefer_zone.as_deref().unwrap_or_default())?;
         if self.subset == Some(0) {
             return Err(Error::invalid("subset 0 leaves nothing to pick: use at least 1"));
         }

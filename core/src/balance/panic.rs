@@ -3,11 +3,11 @@
 //! (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold).
 
 /// Healthy instances, in percent of those that could be called, below which all are.
-pub(super) const THRESHOLD: u8 = 50;
+pub(super) const THRESHOLD: u32 = 50;
 
 /// Whether so few are healthy that all have to be used.
-pub(super) fn panics(healthy: usize, all: usize, threshold: u8) -> bool {
-    healthy * 100 < all * usize::from(threshold)
+pub(super) fn panics(healthy: usize, all: usize, threshold: u32) -> bool {
+    healthy * 100 < all * threshold as usize
 }
 
 #[cfg(test)]

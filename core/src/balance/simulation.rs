@@ -32,7 +32,7 @@ impl SimulatedPicker {
     /// `invalid_argument`.
     pub fn new(options: PickerOptions) -> Result<Self> {
         options.validate()?;
-        Ok(SimulatedPicker { balancer: Balancer::new(options), begun: Instant::now() })
+        Ok(SimulatedPicker { balancer: Balancer::new(options, Default::default()), begun: Instant::now() })
     }
 
     /// Takes over a list, sorted by id.

@@ -9,7 +9,7 @@ use super::filter::Choice;
 use super::output::{Output, printable};
 use super::template::Template;
 use super::value;
-use crate::balance::Policy;
+use crate::balance::{PickerOptions, Policy};
 use crate::client::Client;
 use crate::error::{Code, Result};
 
@@ -57,7 +57,9 @@ fn policies() -> impl TypedValueParser<Value = Policy> {
 impl Pick {
     pub(super) async fn execute(self, client: &Client, output: &Output) -> Result<i32, Failure> {
         let filter = self.choice.filter(true);
-        let picker = client.picker_with(&self.service, self.policy, &filter).await?;
+        // A script gets a healthy one or none, whatever the others are.
+        let options = PickerOptions::new(self.policy).filter(filter.clone()).panic_threshold(0);
+        let picker = client.open_picker(&self.service, options).await?;
         let picked = match (self.key, self.wait) {
             (None, Some(wait)) => picker.pick_within(wait).await,
             (None, None) => picker.pick(),

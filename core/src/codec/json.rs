@@ -22,6 +22,8 @@ struct Written<'a> {
     zone: &'a str,
     version: &'a str,
     status: Status,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lapsed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'a Owner>,
 }
@@ -45,6 +47,8 @@ struct Read {
     #[serde(default)]
     status: Status,
     #[serde(default)]
+    lapsed: bool,
+    #[serde(default)]
     owner: Option<Owner>,
 }
 
@@ -66,6 +70,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
         zone: &instance.zone,
         version: &instance.version,
         status: instance.status,
+        lapsed: instance.lapsed,
         owner: owner.as_ref(),
     };
     // Strings, numbers and string-keyed maps always have a JSON form.
@@ -105,6 +110,7 @@ pub(crate) fn decode(service: &str, id: &str, value: &[u8]) -> Result<Record> {
     instance.zone = read.zone;
     instance.version = read.version;
     instance.status = read.status;
+    instance.lapsed = read.lapsed;
     Ok(Record { instance, owner: read.owner, note: String::new() })
 }
 
@@ -119,6 +125,7 @@ mod tests {
         instance.metadata.insert("team".into(), "päy".into());
         instance.zone = "eu-1".into();
         instance.status = Status::Draining;
+        instance.lapsed = true;
         let record = Record { instance, owner: Some(Owner::new()), note: String::new() };
         assert_eq!(decode("billing", "10.0.0.1:8080", &encode(&record)).unwrap(), record);
     }

@@ -240,6 +240,14 @@ pub fn seconds(what: &str, seconds: f64) -> Result<Duration> {
     })
 }
 
+/// A count from a number of any sign and size, like [`seconds`]. One too large for anything stays too large.
+pub fn count(what: &str, number: i64) -> Result<u32> {
+    if number < 0 {
+        return Err(Error::invalid(format!("{what} {number} is not allowed: use at least 0")));
+    }
+    Ok(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from callsheet import _exit, _log, _signals
 from callsheet._callbacks import CLOSE
-from callsheet._callsheet import Filter
+from callsheet._callsheet import Filter, PickerOptions
 from callsheet._connection import Connection, check_on_state
 from callsheet._errors import Error, Forked, Timeout
 from callsheet.aio._callbacks import Callbacks, Subscription
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from callsheet._callsheet import Snapshot
-    from callsheet._types import Filters, Options, Policy, RegisterOptions, State
+    from callsheet._types import Filters, Options, PickOptions, Policy, RegisterOptions, State
 
 
 def connect(url: str | None = None, **options: Unpack[Options]) -> Client:
@@ -192,19 +192,19 @@ class Client(Connection):
         """
         return NamesWatch(self._waits, self._core.watch_services())
 
-    async def picker(self, service: str, policy: Policy = "p2c", **filters: Unpack[Filters]) -> Picker:
+    async def picker(self, service: str, policy: Policy = "p2c", **options: Unpack[PickOptions]) -> Picker:
         """Make a load balancer over the instances of a service; see `callsheet.Client.picker`.
 
         Args:
             service: Its name.
             policy: How it chooses.
-            **filters: As for `lookup`.
+            **options: As explained there.
 
         Raises:
             InvalidArgument: An argument is wrong.
             Closed: The client is closed.
         """
-        opened = await self._waits.run(self._core.picker(service, policy, Filter(**filters)))
+        opened = await self._waits.run(self._core.picker(service, PickerOptions(policy, **options)))
         return Picker(opened, self._waits)
 
     async def ping(self) -> None:

@@ -39,18 +39,25 @@ class Picker(_callsheet.Picker):
     if TYPE_CHECKING:
 
         @overload  # type: ignore[override]
-        def pick(self, timeout: None = None) -> Pick: ...
+        def pick(self, timeout: None = None, *, key: str | bytes | None = None) -> Pick: ...
 
         @overload
-        def pick(self, timeout: float) -> Opening[Pick]: ...
+        def pick(self, timeout: float, *, key: str | bytes | None = None) -> Opening[Pick]: ...
 
-        def pick(self, timeout: float | None = None) -> Any:
+        def pick(self, timeout: float | None = None, *, key: str | bytes | None = None) -> Any:
             """As of `callsheet.Picker`; with a timeout it is awaited."""
 
     def _wait(self, call: Call[Pick]) -> Opening[Pick]:
         return Opening(self._waits.run(call))
 
-    async def call(self, f: Callable[[Pick], Awaitable[T]], attempts: int = 1, retry_on: RetryOn = None) -> T:
+    async def call(
+        self,
+        f: Callable[[Pick], Awaitable[T]],
+        attempts: int = 1,
+        retry_on: RetryOn = None,
+        *,
+        key: str | bytes | None = None,
+    ) -> T:
         """As `callsheet.Picker.call`, with an async function `f`.
 
         A call that is cancelled, by `asyncio.timeout` around this for example, says nothing about the instance.
@@ -60,13 +67,14 @@ class Picker(_callsheet.Picker):
             attempts: How many calls in all.
             retry_on: What else than a failure to connect another instance may mend: exception types, or a function
                 that says so of an exception.
+            key: As for `pick`; another attempt goes to the next instance of the same key.
 
         Raises:
             NoInstances: There was nothing to pick.
             Exception: What `f` raised last.
         """
-        tries = Tries(self, attempts, retry_on)
-        pick = await self._waits.run(self.picking(None))
+        tries = Tries(self, attempts, retry_on, key)
+        pick = await self._waits.run(self.picking(None, key))
         while True:
             try:
                 with pick:

@@ -110,6 +110,11 @@ pub(super) fn aggregated<'a>(checks: impl IntoIterator<Item = &'a CheckState<'a>
     worst
 }
 
+/// Whether nobody answers for the instance any more: what an agent writes where a TTL ran out, in all versions.
+fn lapsed(check: &CheckState<'_>) -> bool {
+    check.status == "critical" && check.kind == "ttl" && check.output.starts_with("TTL expired")
+}
+
 /// The instance in an entry of `service`. `None` for one of a service that is written with other capitals, which Consul
 /// lists too.
 pub(super) fn decode(service: &str, raw: &str) -> Result<Option<Read>> {
@@ -133,6 +138,7 @@ pub(super) fn decode(service: &str, raw: &str) -> Result<Option<Read>> {
     let mut instance = Instance::new(service, address.clone().into_owned(), port);
     instance.id = found.id.clone().into_owned();
     instance.status = aggregated(checks.iter().flatten());
+    instance.lapsed = checks.iter().flatten().any(lapsed);
     // Some tools register a weight of 0; an instance that is listed can be called.
     let weight = found.weights.and_then(|weights| u32::try_from(weights.passing).ok());
     instance.weight = weight.filter(|weight| *weight > 0).unwrap_or(1);
@@ -196,6 +202,25 @@ mod tests {
         for (name, same) in [("web", true), ("Web", false)] {
             let service = format!(r#"{{"ID":"w","Service":"{name}","Port":1}}"#);
             assert_eq!(decode("web", &entry(&service, "[]")).unwrap().is_some(), same);
+        }
+    }
+
+    #[test]
+    fn one_that_nobody_renews_is_lapsed_and_one_that_says_it_is_ill_is_not() {
+        for (check, expected) in [
+            (r#"{"Type":"ttl","Status":"critical","Output":"TTL expired"}"#, true),
+            (
+                r#"{"Type":"ttl","Status":"critical","Output":"TTL expired (last output before timeout follows): x"}"#,
+                true,
+            ),
+            (r#"{"Type":"ttl","Status":"critical","Output":"no disk"}"#, false),
+            (r#"{"Type":"ttl","Status":"passing","Output":"TTL expired"}"#, false),
+            (r#"{"Type":"script","Status":"critical","Output":"TTL expired"}"#, false),
+            (r#"{"CheckID":"serfHealth","Type":"","Status":"critical","Output":"Agent not live"}"#, false),
+        ] {
+            let read =
+                decode("web", &entry(r#"{"ID":"w","Port":1}"#, &format!("[{check}]"))).unwrap().unwrap();
+            assert_eq!(read.record.instance.lapsed, expected, "{check}");
         }
     }
 
