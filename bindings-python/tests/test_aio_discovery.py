@@ -290,3 +290,27 @@ def test_opening_is_a_coroutine(run: Run, memory: Memory) -> None:
             assert client.stats()["registrations"] == 1
 
     run(main())
+
+
+def test_options_and_keys_of_pickers(run: Run, memory: Memory) -> None:
+    async def called(pick: callsheet.Pick) -> str:
+        return pick.id
+
+    async def main() -> None:
+        for port, zone in ((1, "a"), (2, "a"), (3, "b")):
+            memory.put(instance("billing", port, zone=zone))
+        async with callsheet.aio.connect(memory.url) as client:
+            near = await client.picker(
+                "billing", "round_robin", prefer_zone="a", ejection=callsheet.Ejection()
+            )
+            assert {near.pick().port for _ in range(10)} == {1, 2}
+            picker = await client.picker("billing", "maglev", subset=3, zone="a", ejection=False)
+            home = picker.pick(key="a").id
+            async with picker.pick(timeout=1, key=b"a") as pick:
+                assert pick.id == home
+            assert await picker.call(called, key="a") == home
+            assert (len(picker), picker.ejected) == (2, [])
+            with pytest.raises(callsheet.InvalidArgument, match="subset 0"):
+                await client.picker("billing", subset=0)
+
+    run(main())

@@ -312,3 +312,84 @@ def test_when_all_have_gone_the_last_failure_is_raised(client: callsheet.Client,
 
     with pytest.raises(ConnectionRefusedError, match="as it went"):
         picker.call(f, attempts=2)
+
+
+def called_by(picker: callsheet.Picker, key: str) -> list[str]:
+    """Whom two attempts go to that can't connect."""
+    called: list[str] = []
+
+    def refused(pick: callsheet.Pick) -> None:
+        called.append(pick.id)
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        picker.call(refused, attempts=2, key=key)
+    return called
+
+
+def test_a_key_stays_with_its_instance(client: callsheet.Client, memory: Memory) -> None:
+    for port in range(1, 11):
+        memory.put(instance("billing", port))
+    for policy in ("ring_hash", "maglev"):
+        picker = client.picker("billing", policy, ejection=False)
+        homes = {key: picker.pick(key=key).id for key in map(str, range(100))}
+        assert len(set(homes.values())) > 5
+        assert homes == {key: picker.pick(timeout=1, key=key.encode()).id for key in homes}
+        assert picker.call(lambda pick: pick.id, key="7") == homes["7"]
+        first, second = called_by(picker, "7")
+        assert first == homes["7"] != second
+        assert called_by(picker, "7") == [first, second]
+    key: Any = 7
+    with pytest.raises(TypeError, match="key must be str or bytes, not int"):
+        picker.pick(key=key)
+
+
+def test_who_fails_is_ejected_unless_told_otherwise(
+    client: callsheet.Client, picker: callsheet.Picker
+) -> None:
+    assert len(picker) == 3
+    strict = client.picker("billing", "round_robin", ejection=callsheet.Ejection(consecutive_failures=2))
+    never = client.picker("billing", "round_robin", ejection=False)
+    for one in (strict, never):
+        for _ in range(30):
+            pick = one.pick()
+            pick.done(ok=pick.port != 2)
+    eventually(lambda: strict.ejected == ["10.0.0.1:2"])
+    assert never.ejected == []
+    assert (len(strict), len(never), client.stats()["ejections"]) == (2, 3, 1)
+
+
+def test_options_of_pickers(client: callsheet.Client, memory: Memory) -> None:
+    for port, zone in ((1, "a"), (2, "a"), (3, "b"), (4, "b")):
+        memory.put(instance("billing", port, zone=zone, status="critical" if port == 4 else "passing"))
+    near = client.picker("billing", prefer_zone="a")
+    assert {near.pick().port for _ in range(100)} == {1, 2}
+    assert len(client.picker("billing", subset=2, client_id="pod-1", slow_start=5)) == 2
+    assert len(client.picker("billing", panic_threshold=80)) == 4
+    assert len(client.picker("billing", panic_threshold=75)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"subset": 0}, "subset 0"),
+        ({"subset": -1}, "subset -1"),
+        ({"panic_threshold": 101}, "panic_threshold 101"),
+        ({"slow_start": 3601}, "slow_start 3601s"),
+        ({"prefer_zone": "z" * 257}, "prefer_zone"),
+        ({"ejection": callsheet.Ejection(max_ejection_percent=51)}, "max_ejection_percent"),
+        ({"policy": "best"}, "round_robin, random, p2c, weighted"),
+    ],
+)
+def test_options_that_are_not_allowed(client: callsheet.Client, options: Any, message: str) -> None:
+    with pytest.raises(callsheet.InvalidArgument, match=message):
+        client.picker("billing", **options)
+
+
+def test_ejections_that_are_none(client: callsheet.Client) -> None:
+    with pytest.raises(callsheet.InvalidArgument, match="request_volume -1"):
+        callsheet.Ejection(request_volume=-1)
+    strict: Any = "strict"
+    with pytest.raises(TypeError, match="ejection must be an Ejection or a bool, not str"):
+        client.picker("billing", ejection=strict)
+    assert callsheet.Ejection(interval=10) == callsheet.Ejection()
