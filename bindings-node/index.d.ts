@@ -39,8 +39,70 @@ export type Status = 'passing' | 'warning' | 'critical' | 'draining'
  */
 export type Freshness = 'live' | 'stale' | 'disk' | 'fallback'
 
-/** How a picker chooses: `p2c` is the better of two, by latency and calls under way. */
-export type Policy = 'round_robin' | 'random' | 'p2c'
+/**
+ * How a picker chooses: `p2c` is the better of two, by latency and calls under way; `least_outstanding` the one with the
+ * fewest calls under way; `weighted` each in turn, as often as its weight says; `ring_hash` and `maglev` the same one for
+ * the same key.
+ */
+export type Policy =
+  | 'round_robin'
+  | 'random'
+  | 'p2c'
+  | 'weighted'
+  | 'least_outstanding'
+  | 'ring_hash'
+  | 'maglev'
+
+/**
+ * When an instance is not called for a while because calls to it fail: its circuit breaker. At most half of the instances
+ * are out at once; one that returns is out again if its first call fails. Times are milliseconds.
+ */
+export interface EjectionOptions {
+  /** Failures in a row after which an instance is out, at once. 0 to 1,000, 0 for never. Default: 5. */
+  consecutiveFailures?: number | undefined
+  /**
+   * How far its success rate of an interval may be below the average, in standard deviations; it also has to be 10
+   * percentage points below, of at least four instances with enough calls. 0 to 10. Default: 1.5.
+   */
+  stdevFactor?: number | undefined
+  /** Calls of an interval that make its success rate count. At least 1. Default: 20. */
+  requestVolume?: number | undefined
+  /** Time over which success rates are taken. 100 to a day. Default: 10,000. */
+  interval?: number | undefined
+  /** How long it is out the first time; twice as long the second time, and so on. 100 to a day. Default: 30,000. */
+  baseEjectionTime?: number | undefined
+  /** How long it is out at most. Up to a day. Default: 300,000. */
+  maxEjectionTime?: number | undefined
+  /** Instances that are out at once at most, in percent, rounded down. 0 to 50. Default: 50. */
+  maxEjectionPercent?: number | undefined
+}
+
+/** How a picker chooses, and from whom. */
+export interface PickerOptions extends FilterOptions {
+  /** How it chooses. Default: `p2c`. */
+  policy?: Policy | undefined
+  /** Prefers instances in this zone, as long as they can take their part. Default: none. */
+  preferZone?: string | undefined
+  /**
+   * Picks only from so many of the instances, others in each client, so that not all clients keep connections to all
+   * instances. At least 1. Default: all.
+   */
+  subset?: number | undefined
+  /** Names this client, such as by its pod, for the same subset after a restart. Default: random. */
+  clientId?: string | undefined
+  /** When an instance is not called for a while because calls to it fail; false for never. Default: true. */
+  ejection?: EjectionOptions | boolean | undefined
+  /**
+   * Healthy instances, in percent, below which those that are warning, critical or ejected are used too. 0 to 100, 0 for
+   * never. Default: 50.
+   */
+  panicThreshold?: number | undefined
+  /**
+   * Milliseconds, up to an hour, in which an instance that comes when others are known gets more and more calls until it
+   * has its whole share. Default: 0.
+   */
+  slowStart?: number | undefined
+}
 
 /** How a call to a picked instance went; `cancelled` says nothing about the instance. */
 export type Outcome = 'ok' | 'failed' | 'cancelled'
@@ -474,13 +536,32 @@ export interface Picker {
    */
   pick(options: WaitOptions): Promise<Pick>
   /**
+   * Picks for a key, such as a user or a file: `ring_hash` and `maglev` give the same instance for the same key, in every
+   * process and language that sees the same instances; without a key they pick any. Means nothing to the other policies.
+   *
+   * @param key A text or bytes.
+   * @throws As {@link Picker.pick}; `invalid_argument`.
+   */
+  pickKey(key: string | Uint8Array): Pick
+  /**
+   * Picks for a key, and waits for an instance to come if there is none.
+   *
+   * @param key A text or bytes.
+   * @param options How long to wait. Default: as long as one request may take.
+   * @throws `no_instances` when none came; `closed`; `invalid_argument`.
+   */
+  pickKey(key: string | Uint8Array, options: WaitOptions): Promise<Pick>
+  /** The ids of the instances that are ejected now, because calls to them failed. */
+  readonly ejected: string[]
+  /**
    * Picks an instance, calls `f` with the pick, reports how that went, and gives back what `f` gave. After a failure to
    * connect it tries another instance; any other failure may have had an effect and is thrown. Waits for a first
    * instance as long as one request may take.
    *
    * @param f Called with a pick, which has url, address, port and id.
    * @param options `attempts`: how many calls in all, at least 1 (default: 1). `retryOn`: says of an error whether
-   *   another instance may mend it, for calls that can be repeated safely.
+   *   another instance may mend it, for calls that can be repeated safely. `key`: as of {@link Picker.pickKey}; another
+   *   attempt goes to the next instance of the same key.
    *   An abort ends the wait, also for `f`, whose result is then dropped; give `f` the signal to end its work too.
    * @throws What `f` threw last; the signal's reason; `no_instances`, `closed`, `invalid_argument`.
    */
@@ -489,6 +570,7 @@ export interface Picker {
     options?: SignalOptions & {
       attempts?: number | undefined
       retryOn?: ((error: unknown) => boolean) | undefined
+      key?: string | Uint8Array | undefined
     },
   ): Promise<T>
 }
@@ -547,6 +629,8 @@ export interface Stats {
   readonly breakerOpened: number
   /** Requests that were not made, as the circuit breaker was open or the retry budget spent. */
   readonly heldBack: number
+  /** Times that a picker ejected an instance, because calls to it failed. */
+  readonly ejections: number
   /** Watched services dropped because nobody used them. */
   readonly idleDropped: number
   /** Callbacks that threw. */
@@ -649,13 +733,10 @@ export interface Client {
    * registry that is down leaves the picker empty until it is back.
    *
    * @param service Its name.
-   * @param options `policy`: how it chooses. Default: `p2c`. The rest says from which instances.
+   * @param options How it chooses, and from whom.
    * @throws `invalid_argument`, `closed`.
    */
-  picker(
-    service: string,
-    options?: FilterOptions & SignalOptions & { policy?: Policy | undefined },
-  ): Promise<Picker>
+  picker(service: string, options?: PickerOptions & SignalOptions): Promise<Picker>
   /**
    * Asks the registry something cheap now.
    *

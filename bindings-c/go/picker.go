@@ -4,6 +4,7 @@ package callsheet
 
 // #include "shim.h"
 // #cgo noescape cs_pick
+// #cgo noescape cs_pick_key
 // #cgo noescape cs_pick_other
 import "C"
 
@@ -18,25 +19,6 @@ import (
 	"unsafe"
 )
 
-// Policy says how a picker chooses.
-type Policy string
-
-// Every policy.
-const (
-	// RoundRobin picks each in turn.
-	RoundRobin Policy = "round_robin"
-	// Random picks any.
-	Random Policy = "random"
-	// P2C picks the better of two random ones by peak EWMA of latency times calls under way: it adapts to slow instances.
-	P2C Policy = "p2c"
-)
-
-var policies = map[C.int32_t]Policy{
-	C.CALLSHEET_POLICY_ROUND_ROBIN: RoundRobin,
-	C.CALLSHEET_POLICY_RANDOM:      Random,
-	C.CALLSHEET_POLICY_P2C:         P2C,
-}
-
 // Picker is a load balancer over the current snapshot of a service. Any number of goroutines may use it. It has no Close:
 // it ends with its client, or when it is dropped.
 type Picker struct {
@@ -44,22 +26,16 @@ type Picker struct {
 	inner  *picker
 }
 
-// Picker returns a load balancer over the instances of service that every filter lets through; without one, the healthy
-// ones. It waits for the first load, at most the client's timeout; a registry that is down leaves it empty until it is back.
+// Picker returns a load balancer over the instances of service that every [Filter] among the options lets through; without
+// one, the healthy ones. It waits for the first load, at most the client's timeout; a registry that is down leaves it empty until it is back.
 //
 // Errors: [ErrInvalidArgument], [ErrClosed].
-func (c *Client) Picker(ctx context.Context, service string, policy Policy, filters ...Filter) (*Picker, error) {
+func (c *Client) Picker(ctx context.Context, service string, policy Policy, options ...PickerOption) (*Picker, error) {
 	defer runtime.KeepAlive(c)
 	var a arguments
 	defer a.free()
 	name := a.text("service", service)
-	options := (*C.callsheet_picker_options_t)(a.block(1, unsafe.Sizeof(C.callsheet_picker_options_t{})))
-	*options = C.cs_picker_options()
-	options.policy = number(policies, policy)
-	if options.policy == 0 {
-		a.refuse(invalid("there is no policy %q; it is one of round_robin, random, p2c", policy))
-	}
-	options.filter, _ = filterOptions(&a, filters)
+	given := pickerOptions(&a, policy, options)
 	if err := a.failed(); err != nil {
 		return nil, err
 	}
@@ -67,7 +43,7 @@ func (c *Client) Picker(ctx context.Context, service string, policy Policy, filt
 	err := c.conn.do(ctx, call{what: "opening a picker of " + service,
 		begin: c.conn.begin(func(client *C.callsheet_client_t, tag C.uint64_t, call **C.callsheet_call_t,
 			err **C.callsheet_error_t) C.callsheet_code {
-			return C.callsheet_picker_open_begin(client, name, options, tag, call, err)
+			return C.callsheet_picker_open_begin(client, name, given, tag, call, err)
 		}),
 		take: func(call *C.callsheet_call_t, err **C.callsheet_error_t) C.callsheet_code {
 			return C.callsheet_call_take_picker(call, &made, err)
@@ -133,8 +109,29 @@ func (p *Picker) Pick() (Pick, error) {
 	return slot.picked(number)
 }
 
-// pickOther is Pick of another instance than those with these ids, where there is another.
-func (p *Picker) pickOther(tried []string) (Pick, error) {
+// PickKey is [Picker.Pick] for a key, such as a user or a file: [RingHash] and [Maglev] give the same instance for the same
+// key, in every process and language that sees the same instances; without a key they pick any. To the other policies a key
+// means nothing.
+func (p *Picker) PickKey(key string) (Pick, error) {
+	users, open := p.inner.enter()
+	if !open {
+		return Pick{}, closed("picker")
+	}
+	slot := slots.Get().(*slot)
+	first, length := bytes(key)
+	number := C.cs_pick_key(p.inner.ptr, first, length, &slot.raw)
+	users.Add(-1)
+	runtime.KeepAlive(p)
+	return slot.picked(number)
+}
+
+// bytes returns a text's own for a call of C's that keeps nothing of them.
+func bytes(text string) (unsafe.Pointer, C.size_t) {
+	return unsafe.Pointer(unsafe.StringData(text)), C.size_t(len(text))
+}
+
+// pickOther is Pick, or PickKey with a key, of another instance than those with these ids, where there is another.
+func (p *Picker) pickOther(tried []string, key *string) (Pick, error) {
 	users, open := p.inner.enter()
 	if !open {
 		return Pick{}, closed("picker")
@@ -145,7 +142,11 @@ func (p *Picker) pickOther(tried []string) (Pick, error) {
 	defer a.free()
 	first, count := a.texts("tried", tried)
 	slot := slots.Get().(*slot)
-	return slot.picked(C.cs_pick_other(p.inner.ptr, first, count, &slot.raw))
+	if key == nil {
+		return slot.picked(C.cs_pick_other(p.inner.ptr, first, count, &slot.raw))
+	}
+	data, length := bytes(*key)
+	return slot.picked(C.cs_pick_key_other(p.inner.ptr, data, length, first, count, &slot.raw))
 }
 
 // PickWait is Pick that waits for an instance to come, as long as ctx.
@@ -153,10 +154,15 @@ func (p *Picker) pickOther(tried []string) (Pick, error) {
 // Errors: [ErrNoInstances] when none came by the context's deadline, which matches [context.DeadlineExceeded] too;
 // [ErrCancelled] by the context; [ErrClosed].
 func (p *Picker) PickWait(ctx context.Context) (Pick, error) {
-	return p.pickWithin(ctx, func() C.int64_t { return wait(ctx.Deadline()) })
+	return p.pickWithin(ctx, nil, func() C.int64_t { return wait(ctx.Deadline()) })
 }
 
-func (p *Picker) pickWithin(ctx context.Context, limit func() C.int64_t) (Pick, error) {
+// PickKeyWait is [Picker.PickKey] that waits for an instance to come, as [Picker.PickWait] does.
+func (p *Picker) PickKeyWait(ctx context.Context, key string) (Pick, error) {
+	return p.pickWithin(ctx, &key, func() C.int64_t { return wait(ctx.Deadline()) })
+}
+
+func (p *Picker) pickWithin(ctx context.Context, key *string, limit func() C.int64_t) (Pick, error) {
 	defer runtime.KeepAlive(p)
 	slot, taken := slots.Get().(*slot), C.int32_t(C.CALLSHEET_CLOSED)
 	err := p.client.conn.do(ctx, call{what: "picking an instance", knowsDeadline: true,
@@ -166,7 +172,11 @@ func (p *Picker) pickWithin(ctx context.Context, limit func() C.int64_t) (Pick, 
 				return C.CALLSHEET_CLOSED
 			}
 			defer users.Add(-1)
-			return C.callsheet_pick_within_begin(p.inner.ptr, limit(), tag, call, err)
+			if key == nil {
+				return C.callsheet_pick_within_begin(p.inner.ptr, limit(), tag, call, err)
+			}
+			data, length := bytes(*key)
+			return C.callsheet_pick_key_within_begin(p.inner.ptr, data, length, limit(), tag, call, err)
 		},
 		take: func(call *C.callsheet_call_t, err **C.callsheet_error_t) C.callsheet_code {
 			taken = C.int32_t(C.cs_take_pick(call, &slot.raw))
@@ -191,13 +201,35 @@ func (p *Picker) Len() int {
 	return int(C.callsheet_picker_len(p.inner.ptr))
 }
 
+// Ejected returns the ids of the instances that are ejected now, because calls to them failed ([Ejection]).
+func (p *Picker) Ejected() []string {
+	defer runtime.KeepAlive(p)
+	users, open := p.inner.enter()
+	if !open {
+		return nil
+	}
+	defer users.Add(-1)
+	var names *C.callsheet_names_t
+	if C.callsheet_picker_ejected(p.inner.ptr, &names, nil) != C.CALLSHEET_OK {
+		return nil
+	}
+	return readNames(names)
+}
+
 // Call picks an instance, calls f with it, and reports how that went. After a failure to connect it tries another
 // instance, up to attempts calls in all; any other failure may have had an effect and is returned. It waits up to the
 // client's timeout for a first instance.
 //
 // Errors: what f failed with last; [ErrNoInstances], [ErrCancelled], [ErrTimeout], [ErrClosed] when there was nothing to call.
 func (p *Picker) Call(ctx context.Context, attempts int, f func(ctx context.Context, pick Pick) error) error {
-	return p.CallIf(ctx, attempts, unconnected, f)
+	return p.callIf(ctx, nil, attempts, unconnected, f)
+}
+
+// CallKey is [Picker.Call] for a key, as of [Picker.PickKey]: another attempt goes to the next instance of the same key.
+//
+// Errors: as of Call.
+func (p *Picker) CallKey(ctx context.Context, key string, attempts int, f func(ctx context.Context, pick Pick) error) error {
+	return p.callIf(ctx, &key, attempts, unconnected, f)
 }
 
 // CallIf is Call with a judgement of one's own on which failures another instance may mend: for calls that can be repeated
@@ -205,10 +237,14 @@ func (p *Picker) Call(ctx context.Context, attempts int, f func(ctx context.Cont
 //
 // Errors: as of Call.
 func (p *Picker) CallIf(ctx context.Context, attempts int, again func(error) bool, f func(ctx context.Context, pick Pick) error) error {
+	return p.callIf(ctx, nil, attempts, again, f)
+}
+
+func (p *Picker) callIf(ctx context.Context, key *string, attempts int, again func(error) bool, f func(ctx context.Context, pick Pick) error) error {
 	if ctx == nil {
 		return invalid("the context is nil; pass context.Background()")
 	}
-	pick, err := p.pickWithin(ctx, func() C.int64_t {
+	pick, err := p.pickWithin(ctx, key, func() C.int64_t {
 		limit := time.Now().Add(p.client.conn.timeout)
 		if deadline, ok := ctx.Deadline(); ok && deadline.Before(limit) {
 			limit = deadline
@@ -228,7 +264,7 @@ func (p *Picker) CallIf(ctx context.Context, attempts int, again func(error) boo
 		if err == nil || len(tried) >= attempts || ctx.Err() != nil || !again(err) {
 			return err
 		}
-		other, gone := p.pickOther(tried)
+		other, gone := p.pickOther(tried, key)
 		if gone != nil {
 			// All have gone meanwhile, of which the call's own error says more.
 			return err

@@ -31,7 +31,8 @@ func TestEveryPolicyPicksAll(t *testing.T) {
 	// Each thread takes its own turns, and a goroutine may change threads at any time.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for _, policy := range []callsheet.Policy{callsheet.RoundRobin, callsheet.Random, callsheet.P2C} {
+	for _, policy := range []callsheet.Policy{callsheet.RoundRobin, callsheet.Random, callsheet.P2C, callsheet.Weighted,
+		callsheet.LeastOutstanding, callsheet.RingHash, callsheet.Maglev} {
 		_, picker := picking(t, 3, policy)
 		counts := map[string]int{}
 		for range 300 {

@@ -27,6 +27,10 @@ callsheet_update_options_t cs_update_options(void) {
     return (callsheet_update_options_t)CALLSHEET_UPDATE_OPTIONS_INIT;
 }
 
+callsheet_ejection_options_t cs_ejection_options(void) {
+    return (callsheet_ejection_options_t)CALLSHEET_EJECTION_OPTIONS_INIT;
+}
+
 callsheet_picker_options_t cs_picker_options(void) {
     return (callsheet_picker_options_t)CALLSHEET_PICKER_OPTIONS_INIT;
 }
@@ -67,9 +71,23 @@ int32_t cs_pick(callsheet_picker_t *picker, cs_pick_t *pick) {
     return picked(code, error, pick);
 }
 
+int32_t cs_pick_key(callsheet_picker_t *picker, const void *key, size_t key_len, cs_pick_t *pick) {
+    callsheet_error_t *error = NULL;
+    callsheet_code code = callsheet_pick_key(picker, key, key_len, (callsheet_pick_t *)pick->pick, &error);
+    return picked(code, error, pick);
+}
+
 int32_t cs_pick_other(callsheet_picker_t *picker, const char *const *tried, size_t tried_len, cs_pick_t *pick) {
     callsheet_error_t *error = NULL;
     callsheet_code code = callsheet_pick_other(picker, tried, tried_len, (callsheet_pick_t *)pick->pick, &error);
+    return picked(code, error, pick);
+}
+
+int32_t cs_pick_key_other(callsheet_picker_t *picker, const void *key, size_t key_len, const char *const *tried,
+                          size_t tried_len, cs_pick_t *pick) {
+    callsheet_error_t *error = NULL;
+    callsheet_code code =
+        callsheet_pick_key_other(picker, key, key_len, tried, tried_len, (callsheet_pick_t *)pick->pick, &error);
     return picked(code, error, pick);
 }
 

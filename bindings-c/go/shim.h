@@ -39,6 +39,7 @@ callsheet_filter_options_t cs_filter_options(void);
 callsheet_check_options_t cs_check_options(void);
 callsheet_registration_options_t cs_registration_options(void);
 callsheet_update_options_t cs_update_options(void);
+callsheet_ejection_options_t cs_ejection_options(void);
 callsheet_picker_options_t cs_picker_options(void);
 callsheet_stats_t cs_stats(void);
 
@@ -46,7 +47,10 @@ callsheet_stats_t cs_stats(void);
 size_t cs_events(callsheet_client_t *client, uint64_t *tags, size_t room, bool *over);
 
 int32_t cs_pick(callsheet_picker_t *picker, cs_pick_t *pick);
+int32_t cs_pick_key(callsheet_picker_t *picker, const void *key, size_t key_len, cs_pick_t *pick);
 int32_t cs_pick_other(callsheet_picker_t *picker, const char *const *tried, size_t tried_len, cs_pick_t *pick);
+int32_t cs_pick_key_other(callsheet_picker_t *picker, const void *key, size_t key_len, const char *const *tried,
+                          size_t tried_len, cs_pick_t *pick);
 int32_t cs_take_pick(callsheet_call_t *call, cs_pick_t *pick);
 void cs_pick_done(cs_pick_t *pick, int32_t outcome);
 

@@ -65,6 +65,8 @@ type Stats struct {
 	// HeldBack counts requests that were not made, as the circuit breaker was open or the retry
 	// budget spent.
 	HeldBack uint64
+	// Ejections counts how often a picker ejected an instance, because calls to it failed.
+	Ejections uint64
 	// IdleDropped counts watched services dropped because nobody used them.
 	IdleDropped uint64
 	// CallbackFailures is 0: Go is not called back.
@@ -112,6 +114,7 @@ func (c *conn) stats() (Stats, bool) {
 		FallbackLoads:    uint64(read.fallback_loads),
 		BreakerOpened:    uint64(read.breaker_opened),
 		HeldBack:         uint64(read.held_back),
+		Ejections:        uint64(read.ejections),
 		IdleDropped:      uint64(read.idle_dropped),
 		CallbackFailures: uint64(read.callback_failures),
 		LogDropped:       uint64(read.log_dropped),

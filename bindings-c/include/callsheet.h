@@ -375,6 +375,22 @@ enum callsheet_policy
      * The better of two random ones by peak EWMA of latency times calls under way: adapts to slow instances.
      */
     CALLSHEET_POLICY_P2C = 3,
+    /**
+     * Each in turn, as often as its weight says.
+     */
+    CALLSHEET_POLICY_WEIGHTED = 4,
+    /**
+     * The one with the fewest calls under way for its weight.
+     */
+    CALLSHEET_POLICY_LEAST_OUTSTANDING = 5,
+    /**
+     * The same instance for the same key, on a ring: when an instance comes or goes, only its own keys move.
+     */
+    CALLSHEET_POLICY_RING_HASH = 6,
+    /**
+     * The same with a table of 65,537 places: faster and more even than the ring.
+     */
+    CALLSHEET_POLICY_MAGLEV = 7,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -895,6 +911,52 @@ typedef struct callsheet_registration_options_t {
 } callsheet_registration_options_t;
 
 /**
+ * When an instance is not called for a while because calls to it fail: its circuit breaker. At most half of the instances
+ * are out at once; one that returns is out again if its first call fails. Begin with `CALLSHEET_EJECTION_OPTIONS_INIT`.
+ */
+typedef struct callsheet_ejection_options_t {
+    /**
+     * `sizeof(callsheet_ejection_options_t)`.
+     */
+    size_t struct_size;
+    /**
+     * Whether any instance is ejected. Default: true.
+     */
+    bool enabled;
+    /**
+     * Failures in a row after which an instance is out, at once. 0 to 1,000, 0 for never. -1: not given, as for every
+     * number here. Default: 5.
+     */
+    int32_t consecutive_failures;
+    /**
+     * How far its success rate of an interval may be below the average, in standard deviations; it also has to be 10
+     * percentage points below, of at least four instances with enough calls. 0 to 10. Default: 1.5.
+     */
+    double stdev_factor;
+    /**
+     * Calls of an interval that make its success rate count. At least 1. Default: 20.
+     */
+    int32_t request_volume;
+    /**
+     * Time over which success rates are taken, in milliseconds. 100 to a day. Default: 10,000.
+     */
+    int64_t interval_ms;
+    /**
+     * How long it is out the first time, in milliseconds; twice as long the second time, and so on. 100 to a day.
+     * Default: 30,000.
+     */
+    int64_t base_ejection_time_ms;
+    /**
+     * How long it is out at most, in milliseconds. Up to a day. Default: 300,000.
+     */
+    int64_t max_ejection_time_ms;
+    /**
+     * Instances that are out at once at most, in percent, rounded down. 0 to 50. Default: 50.
+     */
+    int32_t max_ejection_percent;
+} callsheet_ejection_options_t;
+
+/**
  * How to pick. Begin with `CALLSHEET_PICKER_OPTIONS_INIT`.
  */
 typedef struct callsheet_picker_options_t {
@@ -910,6 +972,33 @@ typedef struct callsheet_picker_options_t {
      * Which instances to pick from. NULL: every healthy one.
      */
     const struct callsheet_filter_options_t *filter;
+    /**
+     * Prefers instances in this zone, as long as they can take their part. NULL: none.
+     */
+    const char *prefer_zone;
+    /**
+     * Picks only from so many of the instances, others in each client, so that not all clients keep connections to all
+     * instances. -1: all.
+     */
+    int32_t subset;
+    /**
+     * Names this client, such as by its pod, for the same subset after a restart. NULL: random.
+     */
+    const char *client_id;
+    /**
+     * When an instance is not called for a while because calls to it fail. Needs reports. NULL: the default.
+     */
+    const struct callsheet_ejection_options_t *ejection;
+    /**
+     * Healthy instances, in percent, below which those that are warning, critical or ejected are used too. 0 to 100, 0 for
+     * never. -1: the default, 50.
+     */
+    int32_t panic_threshold;
+    /**
+     * Time in which an instance that comes when others are known gets more and more calls until it has its whole share, in
+     * milliseconds, up to an hour. -1: the default, 0.
+     */
+    int64_t slow_start_ms;
 } callsheet_picker_options_t;
 
 /**
@@ -1052,6 +1141,10 @@ typedef struct callsheet_stats_t {
      */
     uint64_t held_back;
     /**
+     * Times that a picker ejected an instance, because calls to it failed.
+     */
+    uint64_t ejections;
+    /**
      * Watched services dropped because nobody used them.
      */
     uint64_t idle_dropped;
@@ -1068,6 +1161,11 @@ typedef struct callsheet_stats_t {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * The word that every language uses for a policy, such as "p2c". Lives for ever; "" for an unknown number.
+ */
+const char *callsheet_policy_name(int32_t policy);
 
 /**
  * How a call ended, whatever it answers with; the answer stays to be taken. `CALLSHEET_TIMEOUT` without an error object
@@ -2018,6 +2116,79 @@ callsheet_code callsheet_pick_within_begin(struct callsheet_picker_t *picker,
                                            struct callsheet_error_t **error);
 
 /**
+ * `callsheet_pick` for a key of `key_len` bytes, such as a user or a file: `CALLSHEET_POLICY_RING_HASH` and
+ * `CALLSHEET_POLICY_MAGLEV` give the same instance for the same key, in every process and language that sees the same
+ * instances; without a key they pick any. To the other policies a key means nothing.
+ *
+ * Errors: as of `callsheet_pick`.
+ *
+ * # Safety
+ * `picker` is NULL or valid; `key` is NULL or has `key_len` bytes; `pick` and `error` are NULL or may be written to.
+ */
+callsheet_code callsheet_pick_key(struct callsheet_picker_t *picker,
+                                  const void *key,
+                                  size_t key_len,
+                                  struct callsheet_pick_t *pick,
+                                  struct callsheet_error_t **error);
+
+/**
+ * `callsheet_pick_other` for a key: the same one for the same key and the same `tried`.
+ *
+ * Errors: as of `callsheet_pick`.
+ *
+ * # Safety
+ * As of `callsheet_pick_key` and `callsheet_pick_other`.
+ */
+callsheet_code callsheet_pick_key_other(struct callsheet_picker_t *picker,
+                                        const void *key,
+                                        size_t key_len,
+                                        const char *const *tried,
+                                        size_t tried_len,
+                                        struct callsheet_pick_t *pick,
+                                        struct callsheet_error_t **error);
+
+/**
+ * `callsheet_pick_within` for a key, as of `callsheet_pick_key`.
+ *
+ * Errors: as of `callsheet_pick_within`.
+ *
+ * # Safety
+ * As of `callsheet_pick_key`.
+ */
+callsheet_code callsheet_pick_key_within(struct callsheet_picker_t *picker,
+                                         const void *key,
+                                         size_t key_len,
+                                         int64_t timeout_ms,
+                                         struct callsheet_pick_t *pick,
+                                         struct callsheet_error_t **error);
+
+/**
+ * Begins `callsheet_pick_key_within`; take its answer with `callsheet_call_take_pick`.
+ *
+ * # Safety
+ * `picker` is NULL or valid; `key` is NULL or has `key_len` bytes; `call` and `error` are NULL or may be written to.
+ */
+callsheet_code callsheet_pick_key_within_begin(struct callsheet_picker_t *picker,
+                                               const void *key,
+                                               size_t key_len,
+                                               int64_t timeout_ms,
+                                               uint64_t tag,
+                                               struct callsheet_call_t **call,
+                                               struct callsheet_error_t **error);
+
+/**
+ * The ids of the instances that are ejected now, because calls to them failed.
+ *
+ * Errors: `CALLSHEET_FORKED`.
+ *
+ * # Safety
+ * `picker` is NULL or valid; `names` and `error` are NULL or may be written to.
+ */
+callsheet_code callsheet_picker_ejected(struct callsheet_picker_t *picker,
+                                        struct callsheet_names_t **names,
+                                        struct callsheet_error_t **error);
+
+/**
  * How many instances it picks from now; 0 for NULL.
  *
  * # Safety
@@ -2040,11 +2211,6 @@ const char *callsheet_picker_service(struct callsheet_picker_t *picker);
  * `picker` is NULL, or was given out by a call, was not freed before, and no other call uses it.
  */
 void callsheet_picker_free(struct callsheet_picker_t *picker);
-
-/**
- * The word that every language uses for a policy, such as "p2c". Lives for ever; "" for an unknown number.
- */
-const char *callsheet_policy_name(int32_t policy);
 
 /**
  * Registers an instance and keeps it registered. Waits for the first try, at most the client's timeout: on return the
@@ -2612,12 +2778,17 @@ void callsheet_watch_free(struct callsheet_watch_t *watch);
         sizeof(callsheet_update_options_t), NULL, 0, NULL, 0, -1  \
     }
 
-#define CALLSHEET_PICKER_OPTIONS_INIT                                                 \
-    {                                                                                 \
-        sizeof(callsheet_picker_options_t), (int32_t)CALLSHEET_POLICY_P2C, NULL       \
+#define CALLSHEET_EJECTION_OPTIONS_INIT                                        \
+    {                                                                          \
+        sizeof(callsheet_ejection_options_t), true, -1, -1, -1, -1, -1, -1, -1 \
+    }
+
+#define CALLSHEET_PICKER_OPTIONS_INIT                                                                              \
+    {                                                                                                              \
+        sizeof(callsheet_picker_options_t), (int32_t)CALLSHEET_POLICY_P2C, NULL, NULL, -1, NULL, NULL, -1, -1      \
     }
 
 #define CALLSHEET_STATS_INIT                                                                                      \
     {                                                                                                             \
-        sizeof(callsheet_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0\
+        sizeof(callsheet_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0\
     }

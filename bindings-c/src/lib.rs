@@ -6,6 +6,7 @@
 // The names are the header's.
 #![allow(non_camel_case_types)]
 
+pub mod balance;
 mod boundary;
 pub mod call;
 pub mod callbacks;

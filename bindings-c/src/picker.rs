@@ -1,57 +1,23 @@
 //! Pickers: load balancers over the instances of a service.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
 use callsheet::host::Untaken;
-use callsheet::{Filter, Picker, Policy, Result, block_on};
+use callsheet::{Picker, Result, block_on};
 
-use crate::boundary::{Out, answer, free, given, quiet, required, wait, writable};
+use crate::balance::{callsheet_picker_options_t, picker_options};
+use crate::boundary::{Out, answer, elements, free, given, quiet, required, wait, writable};
 use crate::call::{Answer, Begin, callsheet_call_t};
 use crate::client::{Client, callsheet_client_t};
 use crate::error::{c_string, callsheet_code, callsheet_error_t};
-use crate::filter::{callsheet_filter_options_t, filter as read_filter};
-use crate::options::{Options, texts};
+use crate::names::callsheet_names_t;
+use crate::options::texts;
 use crate::pick::callsheet_pick_t;
 
 /// Time after which a pick that was not reported stops counting.
 const PICK_EXPIRY: Duration = Duration::from_secs(60);
-
-/// How a picker chooses.
-#[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum callsheet_policy {
-    /// Each in turn.
-    CALLSHEET_POLICY_ROUND_ROBIN = 1,
-    /// Any.
-    CALLSHEET_POLICY_RANDOM = 2,
-    /// The better of two random ones by peak EWMA of latency times calls under way: adapts to slow instances.
-    CALLSHEET_POLICY_P2C = 3,
-}
-
-/// How to pick. Begin with `CALLSHEET_PICKER_OPTIONS_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct callsheet_picker_options_t {
-    /// `sizeof(callsheet_picker_options_t)`.
-    pub struct_size: usize,
-    /// One of `CALLSHEET_POLICY_*`. Default: `CALLSHEET_POLICY_P2C`.
-    pub policy: i32,
-    /// Which instances to pick from. NULL: every healthy one.
-    pub filter: *const callsheet_filter_options_t,
-}
-
-// SAFETY: `repr(C)`, and the size is first.
-unsafe impl Options for callsheet_picker_options_t {
-    const NAMES: (&'static str, &'static str) = ("options", "CALLSHEET_PICKER_OPTIONS_INIT");
-    const LEAST: usize = size_of::<Self>();
-    const DEFAULT: Self = callsheet_picker_options_t {
-        struct_size: size_of::<Self>(),
-        policy: callsheet_policy::CALLSHEET_POLICY_P2C as i32,
-        filter: std::ptr::null(),
-    };
-}
 
 /// A load balancer over the current snapshot of a service. Any number of threads may use it.
 pub struct callsheet_picker_t {
@@ -66,24 +32,6 @@ impl callsheet_picker_t {
         let service = c_string(core.service());
         Ok(callsheet_picker_t { core, client, service })
     }
-}
-
-/// # Safety
-/// `options` is NULL or valid, and so is what it points to.
-unsafe fn options(options: *const callsheet_picker_options_t) -> Result<(Policy, Filter)> {
-    // SAFETY: as the caller promises.
-    let (options, filter) = unsafe {
-        let options = callsheet_picker_options_t::read(options)?;
-        (options, read_filter(options.filter)?)
-    };
-    let policy = match options.policy {
-        1 => Policy::RoundRobin,
-        2 => Policy::Random,
-        3 => Policy::P2c,
-        // The core's refusal, which lists what there is.
-        number => number.to_string().parse()?,
-    };
-    Ok((policy, filter))
 }
 
 /// A load balancer over the instances of `service`; `options` may be NULL. Waits for the first load, at most the client's
@@ -106,8 +54,8 @@ pub unsafe extern "C" fn callsheet_picker_open(
         answer(error, || {
             let out = Out::new("picker", picker)?;
             let client = &given("client", client)?.0;
-            let (service, (policy, filter)) = (required("service", service)?, self::options(options)?);
-            let core = block_on(client.core.picker_with(service, policy, &filter))?;
+            let (service, options) = (required("service", service)?, picker_options(options)?);
+            let core = block_on(client.core.open_picker(service, options))?;
             out.fill(callsheet_picker_t::new(core, client.clone())?);
             Ok(())
         })
@@ -132,9 +80,9 @@ pub unsafe extern "C" fn callsheet_picker_open_begin(
         answer(error, || {
             let begin = Begin::new(call)?;
             let client = &given("client", client)?.0;
-            let (policy, filter) = self::options(options)?;
+            let options = picker_options(options)?;
             let (core, service) = (client.core.clone(), required("service", service)?.to_owned());
-            let work = async move { core.picker_with(&service, policy, &filter).await.map(Answer::Picker) };
+            let work = async move { core.open_picker(&service, options).await.map(Answer::Picker) };
             begin.run(client, tag, work)
         })
     }
@@ -221,6 +169,135 @@ pub unsafe extern "C" fn callsheet_pick_within_begin(
     }
 }
 
+/// `callsheet_pick` for a key of `key_len` bytes, such as a user or a file: `CALLSHEET_POLICY_RING_HASH` and
+/// `CALLSHEET_POLICY_MAGLEV` give the same instance for the same key, in every process and language that sees the same
+/// instances; without a key they pick any. To the other policies a key means nothing.
+///
+/// Errors: as of `callsheet_pick`.
+///
+/// # Safety
+/// `picker` is NULL or valid; `key` is NULL or has `key_len` bytes; `pick` and `error` are NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_pick_key(
+    picker: *mut callsheet_picker_t,
+    key: *const c_void,
+    key_len: usize,
+    pick: *mut callsheet_pick_t,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe { picked(pick, error, || given("picker", picker)?.core.pick_key(bytes(key, key_len)?)) }
+}
+
+/// `callsheet_pick_other` for a key: the same one for the same key and the same `tried`.
+///
+/// Errors: as of `callsheet_pick`.
+///
+/// # Safety
+/// As of `callsheet_pick_key` and `callsheet_pick_other`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_pick_key_other(
+    picker: *mut callsheet_picker_t,
+    key: *const c_void,
+    key_len: usize,
+    tried: *const *const c_char,
+    tried_len: usize,
+    pick: *mut callsheet_pick_t,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe {
+        picked(pick, error, || {
+            let tried = texts("tried", tried, tried_len)?;
+            given("picker", picker)?.core.pick_key_other(bytes(key, key_len)?, &tried)
+        })
+    }
+}
+
+/// `callsheet_pick_within` for a key, as of `callsheet_pick_key`.
+///
+/// Errors: as of `callsheet_pick_within`.
+///
+/// # Safety
+/// As of `callsheet_pick_key`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_pick_key_within(
+    picker: *mut callsheet_picker_t,
+    key: *const c_void,
+    key_len: usize,
+    timeout_ms: i64,
+    pick: *mut callsheet_pick_t,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe {
+        picked(pick, error, || {
+            let core = &given("picker", picker)?.core;
+            block_on(core.pick_key_within(bytes(key, key_len)?, wait(timeout_ms)))
+        })
+    }
+}
+
+/// Begins `callsheet_pick_key_within`; take its answer with `callsheet_call_take_pick`.
+///
+/// # Safety
+/// `picker` is NULL or valid; `key` is NULL or has `key_len` bytes; `call` and `error` are NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_pick_key_within_begin(
+    picker: *mut callsheet_picker_t,
+    key: *const c_void,
+    key_len: usize,
+    timeout_ms: i64,
+    tag: u64,
+    call: *mut *mut callsheet_call_t,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe {
+        answer(error, || {
+            let begin = Begin::new(call)?;
+            let picker = given("picker", picker)?;
+            let (core, key) = (picker.core.clone(), bytes(key, key_len)?.to_owned());
+            let work = async move {
+                let pick = core.pick_key_within(key, wait(timeout_ms)).await;
+                pick.map(|pick| Answer::Pick(Untaken::new(pick)))
+            };
+            begin.run(&picker.client, tag, work)
+        })
+    }
+}
+
+/// # Safety
+/// `key` is NULL or has `count` bytes.
+unsafe fn bytes<'a>(key: *const c_void, count: usize) -> Result<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    unsafe { elements("key", key.cast(), count) }
+}
+
+/// The ids of the instances that are ejected now, because calls to them failed.
+///
+/// Errors: `CALLSHEET_FORKED`.
+///
+/// # Safety
+/// `picker` is NULL or valid; `names` and `error` are NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn callsheet_picker_ejected(
+    picker: *mut callsheet_picker_t,
+    names: *mut *mut callsheet_names_t,
+    error: *mut *mut callsheet_error_t,
+) -> callsheet_code {
+    // SAFETY: as the caller promises.
+    unsafe {
+        answer(error, || {
+            let out = Out::new("names", names)?;
+            let ejected = given("picker", picker)?.core.ejected()?;
+            let ids: Vec<_> = ejected.iter().map(|instance| instance.id.clone()).collect();
+            out.fill(callsheet_names_t::new(&ids));
+            Ok(())
+        })
+    }
+}
+
 /// # Safety
 /// `pick` and `error` are NULL or may be written to.
 #[inline]
@@ -275,16 +352,4 @@ pub unsafe extern "C" fn callsheet_picker_service(picker: *mut callsheet_picker_
 pub unsafe extern "C" fn callsheet_picker_free(picker: *mut callsheet_picker_t) {
     // SAFETY: as the caller promises.
     unsafe { free(picker) }
-}
-
-/// The word that every language uses for a policy, such as "p2c". Lives for ever; "" for an unknown number.
-#[unsafe(no_mangle)]
-pub extern "C" fn callsheet_policy_name(policy: i32) -> *const c_char {
-    let name = match policy {
-        1 => c"round_robin",
-        2 => c"random",
-        3 => c"p2c",
-        _ => c"",
-    };
-    name.as_ptr()
 }

@@ -62,6 +62,8 @@ pub struct callsheet_stats_t {
     pub breaker_opened: u64,
     /// Requests that were not made, as the circuit breaker was open or the retry budget spent.
     pub held_back: u64,
+    /// Times that a picker ejected an instance, because calls to it failed.
+    pub ejections: u64,
     /// Watched services dropped because nobody used them.
     pub idle_dropped: u64,
     /// Callbacks that raised; none do in C.
@@ -101,6 +103,7 @@ unsafe impl Options for callsheet_stats_t {
         fallback_loads: 0,
         breaker_opened: 0,
         held_back: 0,
+        ejections: 0,
         idle_dropped: 0,
         callback_failures: 0,
         log_dropped: 0,
@@ -153,6 +156,7 @@ pub unsafe extern "C" fn callsheet_stats(
                 fallback_loads: stats.fallback_loads,
                 breaker_opened: stats.breaker_opened,
                 held_back: stats.held_back,
+                ejections: stats.ejections,
                 idle_dropped: stats.idle_dropped,
                 callback_failures: stats.callback_failures,
                 log_dropped: stats.log_dropped,

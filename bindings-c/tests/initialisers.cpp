@@ -8,12 +8,14 @@ int main() {
     callsheet_registration_options_t registration = CALLSHEET_REGISTRATION_OPTIONS_INIT;
     callsheet_update_options_t update = CALLSHEET_UPDATE_OPTIONS_INIT;
     callsheet_picker_options_t picker = CALLSHEET_PICKER_OPTIONS_INIT;
+    callsheet_ejection_options_t ejection = CALLSHEET_EJECTION_OPTIONS_INIT;
     callsheet_stats_t stats = CALLSHEET_STATS_INIT;
     registration.service = "billing";
     registration.port = 8080;
     registration.address = "10.0.0.1";
     registration.check = &check;
     picker.filter = &filter;
+    picker.ejection = &ejection;
     picker.policy = CALLSHEET_POLICY_ROUND_ROBIN;
 
     callsheet_client_t *client = nullptr;

@@ -270,7 +270,7 @@ TEST(a_picker_spreads_its_picks) {
     callsheet_client_t *client = connected(registry_url());
     callsheet_registration_t *one = registered(client, "billing", 1), *two = registered(client, "billing", 2);
     OK(callsheet_wait_for(client, "billing", NULL, 2, 10000, NULL, &error));
-    for (int32_t policy = CALLSHEET_POLICY_ROUND_ROBIN; policy <= CALLSHEET_POLICY_P2C; policy++) {
+    for (int32_t policy = CALLSHEET_POLICY_ROUND_ROBIN; policy <= CALLSHEET_POLICY_MAGLEV; policy++) {
         callsheet_picker_options_t options = CALLSHEET_PICKER_OPTIONS_INIT;
         options.policy = policy;
         callsheet_picker_t *picker = NULL;

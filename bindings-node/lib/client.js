@@ -10,6 +10,7 @@ const { Subscription } = require('./callbacks')
 const { isCheck } = require('./check')
 const { call, closeOnExit, hold, host, number, release } = require('./host')
 const { warn } = require('./log')
+const { picking } = require('./balance')
 const { Picker } = require('./picker')
 const { Registration } = require('./registration')
 const { closeOnSignals, closed } = require('./signals')
@@ -174,11 +175,9 @@ class Client {
   }
 
   async picker(service, given) {
-    const read = options(given, { policy: text, ...FILTER, ...SIGNAL })
-    const { policy = 'p2c', signal } = read
-    const { filter: wanted } = filter(read)
+    const { native: wanted, policy, signal } = picking(given)
     text('service', service)
-    const loose = await call((id) => native.clientPicker(this.#core, id, service, policy, wanted), signal)
+    const loose = await call((id) => native.clientPicker(this.#core, id, service, wanted), signal)
     return new Picker(loose, this.#core, service, policy)
   }
 

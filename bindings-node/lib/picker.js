@@ -6,6 +6,7 @@ const { inspect } = require('node:util')
 const native = require('./native')
 const { native: checked } = require('./error')
 const { SIGNAL, TIMEOUT, callback, integer, options, wrong } = require('./argument')
+const { key } = require('./balance')
 const { call, listened } = require('./host')
 const { instance } = require('./instance')
 
@@ -120,34 +121,45 @@ class Picker {
     return this.#picked()
   }
 
-  async #wait(given) {
+  pickKey(chosen, given) {
+    key('key', chosen)
+    if (given !== undefined) return this.#wait(given, chosen)
+    checked(native.pickerKey, this.#core, chosen)
+    return this.#picked()
+  }
+
+  get ejected() {
+    return checked(native.pickerEjected, this.#core)
+  }
+
+  async #wait(given, chosen) {
     const { timeout = this.#timeout, signal } = options(given, { ...TIMEOUT, ...SIGNAL })
-    const loose = await call((id) => native.pickerWait(this.#client, id, this.#core, timeout), signal)
+    const loose = await call((id) => native.pickerWait(this.#client, id, this.#core, timeout, chosen), signal)
     checked(native.pickerAdopt, this.#core, loose)
     return this.#picked()
   }
 
   async call(f, given) {
     callback('f', f)
-    const known = { attempts: integer, retryOn: callback, ...SIGNAL }
-    const { attempts = 1, retryOn = () => false, signal } = options(given, known)
+    const known = { attempts: integer, retryOn: callback, key, ...SIGNAL }
+    const { attempts = 1, retryOn = () => false, key: chosen, signal } = options(given, known)
     if (attempts < 1) throw wrong('attempts', 'at least 1', attempts)
-    let pick = await this.#wait({ signal })
+    let pick = await this.#wait({ signal }, chosen)
     for (const tried = [pick.id]; ; tried.push(pick.id)) {
       try {
         return await attempt(f, pick, signal)
       } catch (error) {
         const last = tried.length >= attempts || signal?.aborted
-        if (last || !(unconnected(error) || retryOn(error)) || !this.#other(tried)) throw error
+        if (last || !(unconnected(error) || retryOn(error)) || !this.#other(tried, chosen)) throw error
       }
       pick = this.#picked()
     }
   }
 
   /** Picks one that was not tried. False when all have gone, of which the call's own error says more. */
-  #other(tried) {
+  #other(tried, chosen) {
     try {
-      checked(native.pickerOther, this.#core, tried)
+      checked(native.pickerOther, this.#core, tried, chosen)
       return true
     } catch (gone) {
       if (gone.code === 'no_instances') return false

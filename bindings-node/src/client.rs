@@ -1,12 +1,13 @@
 //! The client: every verb, begun here and answered through the host.
 
 use callsheet::host::Untaken;
-use callsheet::{OptionValue, Options, Policy};
+use callsheet::{OptionValue, Options};
 use napi::bindgen_prelude::{Either3, External};
 use napi_derive::napi;
 use std::rc::Rc;
 
 use crate::answer::Value;
+use crate::balance::{self, Key, Picking};
 use crate::error::{guarded, invalid, milliseconds};
 use crate::feed::{Feed, Source};
 use crate::filter::Filter;
@@ -158,13 +159,11 @@ pub fn client_picker(
     client: &External<Client>,
     call: u32,
     service: String,
-    policy: String,
-    filter: Filter,
+    options: Picking,
 ) -> napi::Result<()> {
     guarded(|| {
-        let policy: Policy = policy.parse()?;
-        let (core, filter) = (client.core.clone(), filter.into());
-        let work = async move { core.picker_with(&service, policy, &filter).await };
+        let (core, options) = (client.core.clone(), options.try_into()?);
+        let work = async move { core.open_picker(&service, options).await };
         client.host.begin(call, work, Value::Picker)
     })
 }
@@ -227,11 +226,17 @@ pub fn picker_wait(
     call: u32,
     picker: &External<crate::picker::Picker>,
     timeout: f64,
+    key: Option<Key>,
 ) -> napi::Result<()> {
     guarded(|| {
         let (core, timeout) = (picker.core(), milliseconds("timeout", timeout)?);
-        client.host.begin(call, async move { core.pick_within(timeout).await }, |pick| {
-            Value::Pick(Untaken::new(pick))
-        })
+        let key = key.map(|key| balance::bytes(&key).to_owned());
+        let work = async move {
+            match key {
+                None => core.pick_within(timeout).await,
+                Some(key) => core.pick_key_within(key, timeout).await,
+            }
+        };
+        client.host.begin(call, work, |pick| Value::Pick(Untaken::new(pick)))
     })
 }

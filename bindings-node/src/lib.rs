@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs)]
 
 mod answer;
+mod balance;
 mod check;
 mod cli;
 mod client;

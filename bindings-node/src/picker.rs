@@ -16,6 +16,7 @@ use napi::bindgen_prelude::{External, ToNapiValue, Uint32Array, Unknown};
 use napi::{Env, sys};
 use napi_derive::napi;
 
+use crate::balance::{Key, bytes};
 use crate::error::{guarded, invalid, panicked, thrown};
 use crate::instance::row;
 
@@ -173,14 +174,37 @@ pub fn picker_open<'env>(
     Ok((External::new(Picker(shared)), pick, done))
 }
 
-/// Another instance than those with the ids in `tried`, where there is another.
+/// An instance for a key.
 #[napi]
-pub fn picker_other(picker: &External<Picker>, tried: Vec<String>) -> napi::Result<()> {
+pub fn picker_key(picker: &External<Picker>, key: Key) -> napi::Result<()> {
     guarded(|| {
         let mut inner = picker.0.borrow_mut();
-        let pick = inner.core.pick_other(&tried)?;
+        let pick = inner.core.pick_key(bytes(&key))?;
         inner.add(pick);
         Ok(())
+    })
+}
+
+/// Another instance than those with the ids in `tried`, where there is another.
+#[napi]
+pub fn picker_other(picker: &External<Picker>, tried: Vec<String>, key: Option<Key>) -> napi::Result<()> {
+    guarded(|| {
+        let mut inner = picker.0.borrow_mut();
+        let pick = match key {
+            None => inner.core.pick_other(&tried)?,
+            Some(key) => inner.core.pick_key_other(bytes(&key), &tried)?,
+        };
+        inner.add(pick);
+        Ok(())
+    })
+}
+
+/// The ids of the instances that are ejected now.
+#[napi]
+pub fn picker_ejected(picker: &External<Picker>) -> napi::Result<Vec<String>> {
+    guarded(|| {
+        let ejected = picker.0.borrow().core.ejected()?;
+        Ok(ejected.iter().map(|instance| instance.id.clone()).collect())
     })
 }
 

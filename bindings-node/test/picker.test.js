@@ -12,7 +12,98 @@ async function three(t, policy) {
   return { memory, client, picker: await client.picker('billing', { policy }) }
 }
 
-for (const policy of ['round_robin', 'random', 'p2c']) {
+/** Whom two attempts go to that can't connect. */
+async function calledBy(picker, key) {
+  const called = []
+  const refused = (pick) => {
+    called.push(pick.id)
+    throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
+  }
+  await assert.rejects(picker.call(refused, { attempts: 2, key }))
+  return called
+}
+
+test('a key stays with its instance', async (t) => {
+  const { memory, client } = await connected(t)
+  for (let port = 1; port <= 10; port++) memory.put({ service: 'billing', port, address: '10.0.0.1' })
+  for (const policy of ['ring_hash', 'maglev']) {
+    const picker = await client.picker('billing', { policy, ejection: false })
+    const homes = new Set()
+    for (let key = 0; key < 100; key++) {
+      const pick = picker.pickKey(`${key}`)
+      homes.add(pick.id)
+      pick.done()
+      assert.strictEqual(picker.pickKey(Buffer.from(`${key}`)).id, pick.id)
+      const waited = await picker.pickKey(`${key}`, { timeout: 1000 })
+      assert.strictEqual(waited.id, pick.id)
+    }
+    assert.ok(homes.size > 5)
+    const home = picker.pickKey('7').id
+    assert.strictEqual(await picker.call((pick) => pick.id, { key: '7' }), home)
+    const called = await calledBy(picker, '7')
+    assert.strictEqual(called[0], home)
+    assert.notStrictEqual(called[1], home)
+    assert.deepStrictEqual(await calledBy(picker, '7'), called)
+    failure(() => picker.pickKey(7), 'invalid_argument', /key must be a string, not 7/)
+  }
+})
+
+test('who fails is ejected unless told otherwise', async (t) => {
+  const { client, picker } = await three(t, 'round_robin')
+  const strict = await client.picker('billing', { policy: 'round_robin', ejection: { consecutiveFailures: 2 } })
+  const never = await client.picker('billing', { policy: 'round_robin', ejection: false })
+  for (const one of [strict, picker, never]) {
+    for (let n = 0; n < 30; n++) {
+      const pick = one.pick()
+      pick.done(pick.port !== 2)
+    }
+  }
+  await eventually(() => strict.ejected[0] === '10.0.0.1:2' && picker.ejected[0] === '10.0.0.1:2')
+  assert.deepStrictEqual([strict.length, picker.length, never.length, never.ejected], [2, 2, 3, []])
+  assert.strictEqual(client.stats().ejections, 2)
+})
+
+test('options of pickers', async (t) => {
+  const { memory, client } = await connected(t)
+  for (const [port, zone] of ['a', 'a', 'b', 'b'].entries()) {
+    const status = port === 3 ? 'critical' : 'passing'
+    memory.put({ service: 'billing', port: port + 1, address: '10.0.0.1', zone, status })
+  }
+  const lengths = [
+    [{ subset: 2, clientId: 'pod-1', slowStart: 5000 }, 2],
+    [{ panicThreshold: 80 }, 4],
+    [{ panicThreshold: 75 }, 3],
+    [{ preferZone: 'a', ejection: true }, 2],
+  ]
+  for (const [given, length] of lengths) {
+    assert.strictEqual((await client.picker('billing', given)).length, length, JSON.stringify(given))
+  }
+  const wrong = [
+    [{ subset: 0 }, /subset 0/],
+    [{ subset: -1 }, /subset -1/],
+    [{ panicThreshold: 101 }, /panic_threshold 101/],
+    [{ slowStart: 3_600_001 }, /slow_start/],
+    [{ preferZone: 'z'.repeat(257) }, /prefer_zone/],
+    [{ ejection: { maxEjectionPercent: 51 } }, /max_ejection_percent/],
+    [{ ejection: { requestVolume: -1 } }, /requestVolume -1/],
+    [{ ejection: { failures: 1 } }, /there is no option failures/],
+    [{ ejection: 'strict' }, /ejection must be an object or a boolean, not string/],
+    [{ policy: 'best' }, /round_robin, random, p2c, weighted/],
+  ]
+  for (const [given, message] of wrong) {
+    await assert.rejects(client.picker('billing', given), { code: 'invalid_argument', message })
+  }
+})
+
+for (const policy of [
+  'round_robin',
+  'random',
+  'p2c',
+  'weighted',
+  'least_outstanding',
+  'ring_hash',
+  'maglev',
+]) {
   test(`${policy} picks every instance`, async (t) => {
     const { client, picker } = await three(t, policy)
     assert.deepStrictEqual([picker.service, picker.policy, picker.length], ['billing', policy, 3])

@@ -146,12 +146,13 @@ class Driver(synchronous.Driver):
     def on_change(self, of, as_, service, raises, closes, filter=None):
         self.things[as_] = Callback(self.things[of], service, filter or {}, raises, closes)
 
-    async def picker(self, of, as_, service, filter=None, **policy):
-        self.things[as_] = await self.things[of].picker(service, **policy, **filter or {})
+    async def picker(self, of, as_, service, filter=None, options=None, **policy):
+        opening = self.things[of].picker(service, **policy, **filter or {}, **synchronous.picking(options or {}))
+        self.things[as_] = await opening
 
-    async def pick(self, of, as_, **timeout):
-        pick = self.things[of].pick(**timeout)
-        pick = self.things[as_] = await pick if timeout else pick
+    async def pick(self, of, as_, **how):
+        pick = self.things[of].pick(**how)
+        pick = self.things[as_] = await pick if "timeout" in how else pick
         return {"id": pick.id, "address": pick.address, "port": pick.port, "url": pick.url}
 
     async def call(self, of, attempts, fails):

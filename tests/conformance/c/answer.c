@@ -129,6 +129,7 @@ void put_stats(FILE *out, const callsheet_stats_t *stats, const char *registry) 
     COUNT(fallback_loads);
     COUNT(breaker_opened);
     COUNT(held_back);
+    COUNT(ejections);
     COUNT(idle_dropped);
     COUNT(callback_failures);
     COUNT(log_dropped);

@@ -366,6 +366,37 @@ static callsheet_code on_change(const struct request *request) {
     return code;
 }
 
+static void read_picking(const struct request *request, callsheet_picker_options_t *options,
+                         callsheet_ejection_options_t *ejection) {
+    options->prefer_zone = request_text(request, "options.prefer_zone");
+    options->client_id = request_text(request, "options.client_id");
+    options->subset = (int32_t)request_number(request, "options.subset", -1);
+    options->panic_threshold = (int32_t)request_number(request, "options.panic_threshold", -1);
+    if (request_has(request, "options.slow_start"))
+        options->slow_start_ms = milliseconds(request_number(request, "options.slow_start", 0));
+    if (!request_has(request, "options.ejection"))
+        return;
+    options->ejection = ejection;
+    ejection->enabled = request_truth(request, "options.ejection", true);
+    ejection->consecutive_failures = (int32_t)request_number(request, "options.ejection.consecutive_failures", -1);
+    ejection->max_ejection_percent = (int32_t)request_number(request, "options.ejection.max_ejection_percent", -1);
+}
+
+static callsheet_code ejected(const struct request *request) {
+    callsheet_names_t *names = NULL;
+    callsheet_code code = callsheet_picker_ejected(of(request, PICKER)->it, &names, &error);
+    if (code != CALLSHEET_OK)
+        return code;
+    fputs("{\"ids\":[", out);
+    for (size_t i = 0; i < callsheet_names_len(names); i++) {
+        fputs(i ? "," : "", out);
+        put_text(out, callsheet_names_get(names, i));
+    }
+    fputs("]}", out);
+    callsheet_names_free(names);
+    return code;
+}
+
 static callsheet_code picker(const struct request *request) {
     callsheet_filter_options_t storage;
     callsheet_picker_options_t options = CALLSHEET_PICKER_OPTIONS_INIT;
@@ -373,9 +404,12 @@ static callsheet_code picker(const struct request *request) {
     const char *policy = request_text(request, "policy");
     if (policy)
         options.policy = number_of(policy, callsheet_policy_name);
+    callsheet_ejection_options_t ejection = CALLSHEET_EJECTION_OPTIONS_INIT;
+    read_picking(request, &options, &ejection);
+    bool given = policy || options.filter || request_has(request, "options");
     callsheet_picker_t *picker = NULL;
     callsheet_code code = callsheet_picker_open(of(request, CLIENT)->it, request_text(request, "service"),
-                                                policy || options.filter ? &options : NULL, &picker, &error);
+                                                given ? &options : NULL, &picker, &error);
     if (code == CALLSHEET_OK)
         keep(request, PICKER, picker);
     free_filter(&storage);
@@ -385,10 +419,13 @@ static callsheet_code picker(const struct request *request) {
 static callsheet_code pick(const struct request *request) {
     callsheet_picker_t *picker = of(request, PICKER)->it;
     callsheet_pick_t *pick = malloc(sizeof *pick);
-    callsheet_code code =
-        request_has(request, "timeout")
-            ? callsheet_pick_within(picker, milliseconds(request_number(request, "timeout", 0)), pick, &error)
-            : callsheet_pick(picker, pick, &error);
+    const char *key = request_text(request, "key");
+    bool waits = request_has(request, "timeout");
+    int64_t limit = milliseconds(request_number(request, "timeout", 0));
+    callsheet_code code = key && waits ? callsheet_pick_key_within(picker, key, strlen(key), limit, pick, &error)
+                          : key        ? callsheet_pick_key(picker, key, strlen(key), pick, &error)
+                          : waits      ? callsheet_pick_within(picker, limit, pick, &error)
+                                       : callsheet_pick(picker, pick, &error);
     if (code != CALLSHEET_OK) {
         free(pick);
         return code;
@@ -558,6 +595,8 @@ static callsheet_code perform(const struct request *request) {
     }
     if (IS("picker"))
         return picker(request);
+    if (IS("ejected"))
+        return ejected(request);
     if (IS("pick"))
         return pick(request);
     if (IS("done"))

@@ -151,8 +151,14 @@ func (d *driver) do(r request) (object, error) {
 		if r.Policy != nil {
 			policy = *r.Policy
 		}
-		picker, err := thing[*callsheet.Client](d, r.Of).Picker(background, r.Service, policy, r.Filter.filters()...)
+		options, err := pickerOptions(r.Filter, r.Options)
+		if err != nil {
+			return nil, err
+		}
+		picker, err := thing[*callsheet.Client](d, r.Of).Picker(background, r.Service, policy, options...)
 		return d.keep(r, picker, err)
+	case "ejected":
+		return object{"ids": thing[*callsheet.Picker](d, r.Of).Ejected()}, nil
 	case "pick":
 		return d.pick(r)
 	case "done":
@@ -212,12 +218,17 @@ func (d *driver) onChange(r request) error {
 func (d *driver) pick(r request) (object, error) {
 	picker := thing[*callsheet.Picker](d, r.Of)
 	pick, err := callsheet.Pick{}, error(nil)
-	if r.Timeout == nil {
+	ctx, cancel := within(r.Timeout)
+	defer cancel()
+	switch {
+	case r.Timeout == nil && r.Key == nil:
 		pick, err = picker.Pick()
-	} else {
-		ctx, cancel := within(r.Timeout)
-		defer cancel()
+	case r.Timeout == nil:
+		pick, err = picker.PickKey(*r.Key)
+	case r.Key == nil:
 		pick, err = picker.PickWait(ctx)
+	default:
+		pick, err = picker.PickKeyWait(ctx, *r.Key)
 	}
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ type request struct {
 	Timeout                                                             *float64
 	Count                                                               *int
 	Policy                                                              *callsheet.Policy
+	Key                                                                 *string
 	Picks, Attempts                                                     int
 	Failed                                                              []string
 	Hold, On, Raises                                                    bool
@@ -69,6 +70,54 @@ func (f filter) filters() []callsheet.Filter {
 		filters = append(filters, callsheet.Healthy(*f.Healthy))
 	}
 	return filters
+}
+
+// pickerOptions are Go's, of a filter and of the options by their names.
+func pickerOptions(f filter, given map[string]json.RawMessage) ([]callsheet.PickerOption, error) {
+	var options []callsheet.PickerOption
+	for _, filter := range f.filters() {
+		options = append(options, filter)
+	}
+	var named struct {
+		PreferZone     *string  `json:"prefer_zone"`
+		Subset         *int     `json:"subset"`
+		ClientID       *string  `json:"client_id"`
+		PanicThreshold *int     `json:"panic_threshold"`
+		SlowStart      *float64 `json:"slow_start"`
+	}
+	if text, err := json.Marshal(given); err != nil {
+		return nil, err
+	} else if err := json.Unmarshal(text, &named); err != nil {
+		return nil, err
+	}
+	if named.PreferZone != nil {
+		options = append(options, callsheet.PreferZone(*named.PreferZone))
+	}
+	if named.Subset != nil {
+		options = append(options, callsheet.Subset(*named.Subset))
+	}
+	if named.ClientID != nil {
+		options = append(options, callsheet.ClientID(*named.ClientID))
+	}
+	if named.PanicThreshold != nil {
+		options = append(options, callsheet.PanicThreshold(*named.PanicThreshold))
+	}
+	if named.SlowStart != nil {
+		options = append(options, callsheet.SlowStart(seconds(*named.SlowStart)))
+	}
+	if ejection := given["ejection"]; string(ejection) == "false" {
+		options = append(options, callsheet.Ejection{Disabled: true})
+	} else if ejection != nil {
+		var numbers struct {
+			Failures int `json:"consecutive_failures"`
+			Percent  int `json:"max_ejection_percent"`
+		}
+		if err := json.Unmarshal(ejection, &numbers); err != nil {
+			return nil, err
+		}
+		options = append(options, callsheet.Ejection{ConsecutiveFailures: numbers.Failures, MaxEjectionPercent: numbers.Percent})
+	}
+	return options, nil
 }
 
 func (w with) registration() (callsheet.Registration, error) {

@@ -11,7 +11,7 @@ const code = (error) => error?.code ?? null
 const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
 
 /** Arguments as this API spells them: other names, and milliseconds. */
-const TIMES = ['timeout', 'ttl', 'drain', 'emptyHold', 'cacheMaxAge', 'interval', 'deregisterCriticalAfter']
+const TIMES = ['timeout', 'ttl', 'drain', 'emptyHold', 'cacheMaxAge', 'interval', 'deregisterCriticalAfter', 'slowStart']
 function spelled(given = {}) {
   const named = Object.entries(given).map(([name, value]) => [camel(name), value])
   const timed = (name, value) => (TIMES.includes(name) && typeof value === 'number' ? value * 1000 : value)
@@ -141,10 +141,14 @@ const verbs = {
   on_change: ({ it, as, service, raises, closes, filter }) =>
     void things.set(as, new Callback(it, service, filter, raises, closes)),
   called: ({ it }) => ({ calls: it.calls, closed: it.closed }),
-  picker: async ({ it, as, service, policy, filter }) =>
-    void things.set(as, await it.picker(service, { ...filter, policy })),
-  async pick({ it, as, timeout }) {
-    const pick = timeout === undefined ? it.pick() : await it.pick(spelled({ timeout }))
+  async picker({ it, as, service, policy, filter, options: { ejection, ...options } = {} }) {
+    const ejects = typeof ejection === 'object' ? spelled(ejection) : ejection
+    things.set(as, await it.picker(service, { ...filter, policy, ...spelled(options), ejection: ejects }))
+  },
+  ejected: ({ it }) => ({ ids: it.ejected }),
+  async pick({ it, as, timeout, key }) {
+    const limit = timeout === undefined ? undefined : spelled({ timeout })
+    const pick = await (key === undefined ? it.pick(limit) : it.pickKey(key, limit))
     things.set(as, pick)
     const { id, address, port, url } = pick
     return { id, address, port, url }

@@ -43,6 +43,12 @@ def code(error: callsheet.Error | None) -> str | None:
     return error and error.code
 
 
+def picking(options):
+    """The options of a picker; ejection has a type of its own."""
+    ejection = options.get("ejection")
+    return options | ({"ejection": callsheet.Ejection(**ejection)} if isinstance(ejection, dict) else {})
+
+
 class Registration:
     """A registration, and the states it was in."""
 
@@ -178,11 +184,14 @@ class Driver:
     def called(self, of):
         return {"calls": self.things[of].calls, "closed": self.things[of].closed}
 
-    def picker(self, of, as_, service, filter=None, **policy):
-        self.things[as_] = self.things[of].picker(service, **policy, **filter or {})
+    def picker(self, of, as_, service, filter=None, options=None, **policy):
+        self.things[as_] = self.things[of].picker(service, **policy, **filter or {}, **picking(options or {}))
 
-    def pick(self, of, as_, **timeout):
-        pick = self.things[as_] = self.things[of].pick(**timeout)
+    def ejected(self, of):
+        return {"ids": self.things[of].ejected}
+
+    def pick(self, of, as_, **how):
+        pick = self.things[as_] = self.things[of].pick(**how)
         return {"id": pick.id, "address": pick.address, "port": pick.port, "url": pick.url}
 
     def done(self, of, outcome):

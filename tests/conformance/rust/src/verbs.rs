@@ -1,6 +1,9 @@
 //! Nouns of the API from and to JSON: what a step gives to a call, and what it may ask of the answer.
 
-use callsheet::{Check, Error, Filter, Instance, OptionValue, Registration, Snapshot, host};
+use callsheet::{
+    Check, Ejection, Error, Filter, Instance, OptionValue, PickerOptions, Policy, Registration, Snapshot,
+    host,
+};
 use serde_json::{Value, json};
 use tonic_health::ServingStatus;
 
@@ -101,6 +104,41 @@ pub(crate) fn filter(args: &mut Args) -> Result<Filter, Fail> {
     filter = args.text("version")?.into_iter().fold(filter, Filter::version);
     args.end()?;
     Ok(filter)
+}
+
+/// The policy, filter and options of a picker.
+pub(crate) fn picking(args: &mut Args) -> Result<PickerOptions, Fail> {
+    let policy = args.text("policy")?.map_or(Ok(Policy::default()), |policy| policy.parse())?;
+    let mut options = PickerOptions::new(policy).filter(filter(args)?);
+    let mut given = args.object("options")?;
+    options = given.text("prefer_zone")?.into_iter().fold(options, PickerOptions::prefer_zone);
+    options = given.text("client_id")?.into_iter().fold(options, PickerOptions::client_id);
+    if let Some(size) = given.whole("subset")? {
+        options = options.subset(host::count("subset", size)? as usize);
+    }
+    if let Some(percent) = given.whole("panic_threshold")? {
+        options = options.panic_threshold(host::count("panic_threshold", percent)?);
+    }
+    options = given.seconds("slow_start")?.into_iter().fold(options, PickerOptions::slow_start);
+    if given.0.get("ejection").is_some_and(Value::is_boolean) {
+        options = options.ejection(given.flag("ejection")?.filter(|wanted| *wanted).map(|_| Ejection::new()));
+    } else {
+        options = options.ejection(ejection(given.object("ejection")?)?);
+    }
+    given.end()?;
+    Ok(options)
+}
+
+fn ejection(mut given: Args) -> Result<Ejection, Fail> {
+    let mut ejection = Ejection::new();
+    if let Some(failures) = given.whole("consecutive_failures")? {
+        ejection = ejection.consecutive_failures(host::count("consecutive_failures", failures)?);
+    }
+    if let Some(percent) = given.whole("max_ejection_percent")? {
+        ejection = ejection.max_ejection_percent(host::count("max_ejection_percent", percent)?);
+    }
+    given.end()?;
+    Ok(ejection)
 }
 
 fn instance(instance: &Instance) -> Value {

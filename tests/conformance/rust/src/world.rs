@@ -21,11 +21,11 @@ use crate::health::HealthServer;
 use crate::listener::Listener;
 use crate::peer::Peer;
 use crate::registry::Registry;
-use crate::verbs::{code, filter, option, registration, serves, snapshot};
+use crate::verbs::{code, filter, option, picking, registration, serves, snapshot};
 
 /// Asked again until the answer is the expected one or `within` is over. Everything else is done once.
-const QUESTIONS: [&str; 9] =
-    ["state", "lookup", "services", "see", "pick", "spread", "called", "stats", "ping"];
+const QUESTIONS: [&str; 10] =
+    ["state", "lookup", "services", "see", "pick", "spread", "ejected", "called", "stats", "ping"];
 /// What looks at the registry, or at what was read of it.
 const READS: [&str; 13] = [
     "lookup",
@@ -308,16 +308,17 @@ impl World {
             }
             "picker" => {
                 of!(self, args, Client(client));
-                let (service, filter) = (args.need("service")?, filter(args)?);
-                let policy = args.text("policy")?.unwrap_or_else(|| "p2c".into()).parse()?;
-                let picker = client.picker_with(&service, policy, &filter).await?;
+                let (service, options) = (args.need("service")?, picking(args)?);
+                let picker = client.open_picker(&service, options).await?;
                 return self.keep(args, "picker", Handle::Picker(picker));
             }
             "pick" => {
                 of!(self, args, Picker(picker));
-                let pick = match args.seconds("timeout")? {
-                    Some(limit) => picker.pick_within(limit).await?,
-                    None => picker.pick()?,
+                let pick = match (args.text("key")?, args.seconds("timeout")?) {
+                    (Some(key), Some(limit)) => picker.pick_key_within(key, limit).await?,
+                    (Some(key), None) => picker.pick_key(key)?,
+                    (None, Some(limit)) => picker.pick_within(limit).await?,
+                    (None, None) => picker.pick()?,
                 };
                 let (id, address, port, url) = (pick.id(), pick.address(), pick.port(), pick.url());
                 let seen = json!({"id": id, "address": address, "port": port, "url": url});
@@ -348,6 +349,11 @@ impl World {
                 }
                 let ids: Vec<_> = counts.keys().collect();
                 return Ok(json!({"ids": ids, "counts": counts}));
+            }
+            "ejected" => {
+                of!(self, args, Picker(picker));
+                let ids: Vec<_> = picker.ejected()?.iter().map(|instance| instance.id.clone()).collect();
+                return Ok(json!({"ids": ids}));
             }
             "call" => {
                 of!(self, args, Picker(picker));
