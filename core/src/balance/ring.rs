@@ -98,8 +98,13 @@ mod tests {
 
     #[test]
     fn keys_are_spread_as_the_points_are() {
-        let names = names(0..10);
-        let ring = ring(&names);
+        spread(&names(0..10));
+        spread(&(0..10).map(|n| format!("i{n:02}")).collect::<Vec<_>>());
+        spread(&('a'..='j').map(String::from).collect::<Vec<_>>());
+    }
+
+    fn spread(names: &[String]) {
+        let ring = ring(names);
         // The part of the ring that each owns.
         let mut shares = [0f64; 10];
         for at in 0..ring.len() {
