@@ -49,24 +49,16 @@ const LINE: f64 = 44.0;
 const FIRST: f64 = 10.0;
 const DECADES: f64 = 3.0;
 
+/// Also that of the benchmark's picture.
+const STYLE: &str = include_str!("../../shared/picture.css");
+
 /// The p99 of each policy as bars, for light and dark pages.
 pub(crate) fn picture(rows: &[Row]) -> String {
     let height = 64.0 + rows.len() as f64 * LINE;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 660 {height}\" role=\"img\" \
          aria-label=\"99th percentile of latency of each policy, without and with ejection\">\n\
-         <style>\n\
-         text {{ font: 13px system-ui, sans-serif; fill: #24292f }}\n\
-         .axis {{ stroke: #8c959f; stroke-width: 0.5 }}\n\
-         .without {{ fill: #b6c2cf }}\n\
-         .with {{ fill: #1f6feb }}\n\
-         .small {{ font-size: 11px }}\n\
-         @media (prefers-color-scheme: dark) {{\n\
-         text {{ fill: #e6edf3 }}\n\
-         .without {{ fill: #57606a }}\n\
-         .with {{ fill: #58a6ff }}\n\
-         }}\n\
-         </style>\n"
+         <style>\n{STYLE}</style>\n"
     );
     for decade in 0..=DECADES as u32 {
         let (x, label) = (LEFT + WIDTH * f64::from(decade) / DECADES, FIRST * 10f64.powi(decade as i32));
@@ -86,15 +78,15 @@ pub(crate) fn picture(rows: &[Row]) -> String {
             LEFT - 8.0,
             y + 20.0
         );
-        bar(&mut svg, "without", y, without.p99);
-        bar(&mut svg, "with", y + 16.0, with.p99);
+        bar(&mut svg, "muted", y, without.p99);
+        bar(&mut svg, "strong", y + 16.0, with.p99);
     }
     let y = height - 22.0;
     let _ = writeln!(
         svg,
-        "<rect class=\"without\" x=\"{LEFT}\" y=\"{y}\" width=\"12\" height=\"12\"/>\n\
+        "<rect class=\"muted\" x=\"{LEFT}\" y=\"{y}\" width=\"12\" height=\"12\"/>\n\
          <text class=\"small\" x=\"{:.0}\" y=\"{:.0}\">p99 without ejection</text>\n\
-         <rect class=\"with\" x=\"{:.0}\" y=\"{y}\" width=\"12\" height=\"12\"/>\n\
+         <rect class=\"strong\" x=\"{:.0}\" y=\"{y}\" width=\"12\" height=\"12\"/>\n\
          <text class=\"small\" x=\"{:.0}\" y=\"{:.0}\">p99 with ejection</text>\n</svg>",
         LEFT + 18.0,
         y + 10.0,
