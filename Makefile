@@ -18,7 +18,7 @@ GO_SOURCES := $(shell find bindings-c/go -name '*.go' -o -name '*.c' -o -name '*
 C_LANGUAGE := $(shell find bindings-c/examples bindings-c/tests bindings-c/go demo tests/bench tests/conformance/c tests/soak/cast/c \
 	-name '*.c' -o -name '*.cpp' -o -path '*/tests*/*.h' -o -path 'tests/*.h' -o -path '*/go/*.h')
 
-GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/conformance/go tests/soak/cast/go
+GO_FOLDERS := bindings-c/go demo tests/bench/go tests/bench/peers/go tests/bench/peers/pickers tests/conformance/go tests/soak/cast/go
 
 .NOTPARALLEL:
 
@@ -117,8 +117,9 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json | node-tool
 	@touch $@
 
 .PHONY: bench
-bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run (ONLY="etcd consul" and so on)
+bench: setup target/bench/python/.peers $(PEERS)/node_modules/.package-lock.json | go-tools ## callsheet beside its floors and peers, in one run, into docs/benchmarks.md; or parts (ONLY="etcd consul" and so on)
 	@cargo build --quiet --release --locked -p callsheet-bench
+	@go vet -C $(PEERS)/pickers . # not by `make lint`, for which half of Kubernetes would be compiled
 	@$(BIN)/python tests/bench/bench.py $(ONLY)
 
 .PHONY: simulate
@@ -129,7 +130,7 @@ simulate: ## Every policy on the same bad day, in simulated time: the tables and
 
 .PHONY: test
 test: lint test-rust test-loom test-python test-node test-c test-go test-sanitizers test-servers test-etcd test-consul \
-	test-faults test-conformance test-demo test-soak test-fuzz ## Everything
+	test-faults test-conformance test-demo test-soak test-bench test-fuzz ## Everything
 
 .PHONY: test-rust
 test-rust: $(BIN)/.tools servers ## The core, its command line, and conformance in Rust
@@ -229,6 +230,10 @@ soak: $(SOAK) ## Random faults for SECONDS=30, those of SEED=... if it is given,
 test-soak: $(SOAK)
 	@$(BIN)/python -m pytest --quiet tests/soak/tests
 	@$(BIN)/python tests/soak --seconds 30
+
+.PHONY: test-bench
+test-bench: $(BIN)/.tools
+	@$(BIN)/python -m pytest --quiet tests/bench/tests
 
 .PHONY: fuzz
 fuzz: SECONDS = 20

@@ -1,6 +1,7 @@
 """The table of `make bench`: every figure beside its floor or its peer, measured in the same run.
 
-Usage: bench.py [PART ...]    (rust, c, go, node, python, local, etcd, consul, outages; default: all)
+Usage: bench.py [PART ...]    (pick, rust, node, python, local, etcd, consul, outages; default: all, which also writes
+docs/benchmarks.md and its picture)
 
 The ratio is what counts; nanoseconds are of the machine that they were measured on.
 """
@@ -9,8 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,11 +21,15 @@ from typing import TYPE_CHECKING
 sys.path.append(str(Path(__file__).parent.parent))
 
 import languages
+import machine
 import on_consul
 import on_etcd
 import outages
+import page
 import pairs
+import picks
 from languages import Language
+from rows import ratio, shown
 from rows import row as row_of
 from servers import binaries
 
@@ -46,12 +49,12 @@ ASYNCIO = [sys.executable, str(HERE / "bench_asyncio.py")]
 NODE = ["node", "--expose-gc", str(HERE / "bench_node.js")]
 
 #: Those that print rows of their own.
-OWN = {"rust": RUST, "c": C, "go": GO, "node": NODE, "python": PYTHON}
-#: Those with peers.
+OWN = {"rust": RUST, "node": NODE, "python": PYTHON}
+#: Those with clients of a registry as peers.
 BESIDE = {"etcd", "consul"}
 #: Those on a server.
 SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows, "outages": outages.rows}
-PARTS = [*OWN, "local", *SERVERS]
+PARTS = ["pick", *OWN, "local", *SERVERS]
 LANGUAGES = [
     Language("Rust", RUST),
     Language("C", C),
@@ -110,6 +113,9 @@ def build(parts: list[str]) -> None:
     if BESIDE.intersection(parts):
         module = str(HERE / "peers" / "go")
         run("building the peers in Go", ["go", "build", "-C", module, "-o", pairs.GO, "."])
+    if "pick" in parts:
+        module = str(HERE / "peers" / "pickers")
+        run("building the pickers in Go", ["go", "build", "-C", module, "-o", picks.GO, "."])
 
 
 def measured(parts: list[str]) -> list[Row]:
@@ -117,7 +123,9 @@ def measured(parts: list[str]) -> list[Row]:
     rows: list[Row] = []
     for part in parts:
         print(f"measuring {part} ...", file=sys.stderr)
-        if part == "local":
+        if part == "pick":
+            rows += picks.rows(LANGUAGES)
+        elif part == "local":
             with tempfile.TemporaryDirectory() as folder:
                 rows += languages.rows(LANGUAGES, Path(folder))
         elif part in SERVERS and not Path("/proc/self/fd").exists():
@@ -131,40 +139,14 @@ def measured(parts: list[str]) -> list[Row]:
     return rows
 
 
-def shown(figure: list[float] | str, unit: str) -> str:
-    """Minimum, median and maximum; one value where these are the same."""
-    if isinstance(figure, str):
-        return figure
-    counts = all(value == int(value) for value in figure)
-    digits = 0 if counts or figure[1] >= 100 else 1 if figure[1] >= 10 else 2 if figure[1] >= 0.1 else 3
-    low, middle, high = (f"{value:,.{digits}f}" for value in figure)
-    return f"{middle} {unit}" if low == high else f"{middle} {unit} ({low} to {high})"
-
-
-def main(asked: list[str]) -> None:
-    if unknown := [part for part in asked if part not in PARTS]:
-        sys.exit(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    parts = [part for part in PARTS if not asked or part in asked]
-    need_everything(parts)
-    build(parts)
+def printed(rows: list[Row]) -> None:
+    """The table."""
     table = [("what", "median (min to max)", "goal", "beside", "its median", "ratio")]
-    rows = measured(parts)
     for row in rows:
-        figure, floor = row["figure"], row["floor_figure"]
-        # What took no longer than what it is counted over has no ratio.
-        ratio = "-"
-        if floor and not isinstance(figure, str) and min(figure[1], floor[1]) > 0:
-            ratio = f"{figure[1] / floor[1]:.2f}"
-        beside = shown(floor, row["unit"]) if floor else "-"
-        table.append((row["name"], shown(figure, row["unit"]), row["goal"], row["floor"], beside, ratio))
-    on = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    for part, binary in (("etcd", binaries.etcd), ("consul", binaries.consul)):
-        if {part, "outages"} & set(parts):
-            on += (
-                ", "
-                + run(part, [str(binary()), "version" if part == "consul" else "--version"]).splitlines()[0]
-            )
-    print(f"{on}\n")
+        unit, of = row["unit"], ratio(row)
+        beside = shown(row["floor_figure"], unit)
+        cells = (row["name"], shown(row["figure"], unit), row["goal"], row["floor"], beside)
+        table.append((*cells, "-" if of is None else f"{of:.2f}"))
     # Texts are as long as they are.
     texts = {row["name"] for row in rows if isinstance(row["figure"], str)}
     widths = [
@@ -174,6 +156,20 @@ def main(asked: list[str]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         if number == 0:
             print("  ".join("-" * width for width in widths))
+
+
+def main(asked: list[str]) -> None:
+    if unknown := [part for part in asked if part not in PARTS]:
+        sys.exit(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    parts = [part for part in PARTS if not asked or part in asked]
+    need_everything(parts)
+    build(parts)
+    rows = measured(parts)
+    on = machine.described(with_servers=bool(SERVERS.keys() & set(parts)))
+    print(f"{on}\n")
+    printed(rows)
+    if not asked and Path("/proc/self/fd").exists():
+        page.write(rows, on)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-/* The rows of `make bench` that are measured in C, as JSON lines for `bench.py`; with a mode, a URL and mostly a
- * service, the process that `bench.py` follows, weighs and counts. */
+/* The process in C that `bench.py` lets pick, follows, weighs and counts. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <callsheet.h>
@@ -11,12 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 9, CALLS = 1000000, INSTANCES = 100, WATCHES = 300, ARRIVALS = 4096 };
+enum { CALLS = 1000000, INSTANCES = 100, THREADS = 64, WATCHES = 300, ARRIVALS = 4096 };
 
 /* The instance that changes while arrivals are noted. */
 static const char CHANGED[] = "10.0.0.25:8080";
 
-static callsheet_error_t *error;
+static _Thread_local callsheet_error_t *error;
 
 static void check(callsheet_code code) {
     if (code == CALLSHEET_OK)
@@ -95,25 +94,31 @@ static void pick_and_done(callsheet_picker_t *picker) {
     callsheet_pick_done(&pick, CALLSHEET_OUTCOME_OK);
 }
 
-static int ascending(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
+struct work {
+    void (*call)(callsheet_picker_t *);
+    callsheet_picker_t *picker;
+};
+
+static void *many_calls(void *work) {
+    struct work many = *(struct work *)work;
+    for (int n = 0; n < CALLS; n++)
+        many.call(many.picker);
+    return NULL;
 }
 
-/* Nanoseconds per call over several rounds, as the JSON of minimum, median and maximum. */
-static void per_call(void (*call)(callsheet_picker_t *), callsheet_picker_t *picker, char *json, size_t size) {
-    double rounds[ROUNDS];
-    for (int round = 0; round < ROUNDS; round++) {
-        int64_t began = nanoseconds(CLOCK_MONOTONIC);
-        for (int n = 0; n < CALLS; n++)
-            call(picker);
-        rounds[round] = (double)(nanoseconds(CLOCK_MONOTONIC) - began) / CALLS;
-    }
-    qsort(rounds, ROUNDS, sizeof *rounds, ascending);
-    snprintf(json, size, "[%f, %f, %f]", rounds[0], rounds[ROUNDS / 2], rounds[ROUNDS - 1]);
+static double per_call(struct work work, int threads) {
+    pthread_t all[THREADS];
+    int64_t began = nanoseconds(CLOCK_MONOTONIC);
+    for (int n = 0; n < threads; n++)
+        if (pthread_create(&all[n], NULL, many_calls, &work) != 0)
+            abort();
+    for (int n = 0; n < threads; n++)
+        pthread_join(all[n], NULL);
+    return (double)(nanoseconds(CLOCK_MONOTONIC) - began) / CALLS;
 }
 
-static void picks(void) {
+/* Says for each line nanoseconds of one of many calls on each of so many threads. */
+static void picks(void (*call)(callsheet_picker_t *), const char *policy, int threads) {
     callsheet_memory_t *memory = NULL;
     check(callsheet_memory_open("bench-picks", &memory, &error));
     for (int port = 1; port <= INSTANCES; port++) {
@@ -124,23 +129,15 @@ static void picks(void) {
         check(callsheet_memory_put(memory, &options, &error));
     }
     callsheet_client_t *client = connect_to("memory:bench-picks");
-    static const struct {
-        int32_t policy;
-        const char *name, *goal;
-    } rows[] = {{CALLSHEET_POLICY_ROUND_ROBIN, "round_robin", "30 ns"}, {CALLSHEET_POLICY_P2C, "p2c", "60 ns"}};
-    for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
-        callsheet_picker_options_t options = CALLSHEET_PICKER_OPTIONS_INIT;
-        options.policy = rows[n].policy;
-        callsheet_picker_t *picker = NULL;
-        check(callsheet_picker_open(client, "billing", &options, &picker, &error));
-        char floor[128], figure[128];
-        per_call(two_empty_calls, picker, floor, sizeof floor);
-        per_call(pick_and_done, picker, figure, sizeof figure);
-        printf("{\"name\": \"C pick()+done(), %s\", \"unit\": \"ns\", \"figure\": %s, \"floor\": \"two empty calls\", "
-               "\"floor_figure\": %s, \"goal\": \"%s\"}\n",
-               rows[n].name, figure, floor, rows[n].goal);
-        callsheet_picker_free(picker);
+    callsheet_picker_options_t options = CALLSHEET_PICKER_OPTIONS_INIT;
+    options.policy = strcmp(policy, "p2c") == 0 ? CALLSHEET_POLICY_P2C : CALLSHEET_POLICY_ROUND_ROBIN;
+    callsheet_picker_t *picker = NULL;
+    check(callsheet_picker_open(client, "billing", &options, &picker, &error));
+    while (line()) {
+        printf("%f\n", per_call((struct work){call, picker}, threads < THREADS ? threads : THREADS));
+        fflush(stdout);
     }
+    callsheet_picker_free(picker);
     shut(client);
     callsheet_memory_free(memory);
 }
@@ -277,8 +274,10 @@ static void first(const char *url, const char *service) {
 
 int main(int argc, char **argv) {
     const char *mode = argc == 4 ? argv[1] : "";
-    if (argc == 1)
-        picks();
+    if (strcmp(mode, "pick") == 0)
+        picks(pick_and_done, argv[2], atoi(argv[3]));
+    else if (strcmp(mode, "floor") == 0)
+        picks(two_empty_calls, argv[2], atoi(argv[3]));
     else if (argc == 3 && strcmp(argv[1], "watches") == 0)
         watches(argv[2]);
     else if (strcmp(mode, "follow") == 0)
@@ -290,7 +289,8 @@ int main(int argc, char **argv) {
     else if (strcmp(mode, "first") == 0)
         first(argv[2], argv[3]);
     else {
-        fprintf(stderr, "usage: %s [watches URL | follow|hold|arrive|first URL SERVICE]\n", argv[0]);
+        fprintf(stderr, "usage: %s pick|floor POLICY THREADS | watches URL | follow|hold|arrive|first URL SERVICE\n",
+                argv[0]);
         return 2;
     }
     return 0;

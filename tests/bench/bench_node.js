@@ -20,6 +20,8 @@ const CHANGED = '10.0.0.25:8080'
 
 const nanoseconds = () => Number(process.hrtime.bigint())
 
+const input = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+
 /** Minimum, median and maximum. */
 function spread(values) {
   const sorted = [...values].sort((a, b) => a - b)
@@ -31,34 +33,32 @@ function row(name, unit, figure, floor = '-', floorFigure = null, goal = '-') {
   console.log(JSON.stringify({ name, unit, figure, floor, floor_figure: floorFigure, goal }))
 }
 
-/** Nanoseconds per call, the loop's own cost included, over several rounds. */
-function perCall(call) {
-  const round = () => {
+/** Says for each line nanoseconds of one of many calls, the loop's own cost included. */
+async function perCall(call) {
+  while (!(await input.next()).done) {
     const began = nanoseconds()
     for (let n = 0; n < CALLS; n++) call()
-    return (nanoseconds() - began) / CALLS
+    console.log((nanoseconds() - began) / CALLS)
   }
-  // The first ones are compiled.
-  for (let n = 0; n < 3; n++) round()
-  return spread(Array.from({ length: ROUNDS }, round))
 }
 
-/** The hot path, beside two calls that do nothing but cross the boundary. */
-async function picks() {
+/** The hot path. */
+async function pick(policy) {
   const memory = new Memory('bench-picks')
   for (let port = 1; port <= 100; port++) memory.put({ service: 'billing', port, address: '10.0.0.1' })
   const client = await connect(memory.url)
-  const empty = await emptyCall()
-  for (const policy of ['round_robin', 'p2c']) {
-    const picker = await client.picker('billing', { policy })
-    const floor = perCall(() => {
-      empty()
-      empty()
-    })
-    const figure = perCall(() => picker.pick().done())
-    row(`Node pick()+done(), ${policy}`, 'ns', figure, 'two empty calls', floor, '150 ns')
-  }
+  const picker = await client.picker('billing', { policy })
+  await perCall(() => picker.pick().done())
   await client.close()
+}
+
+/** Two calls that do nothing but cross the boundary. */
+async function floor() {
+  const empty = await emptyCall()
+  await perCall(() => {
+    empty()
+    empty()
+  })
 }
 
 /** The report of a pick that there was not: the cheapest function that the module has. */
@@ -107,8 +107,6 @@ async function starting() {
   }
   row('Node require and connect', 'ms', spread(times), '-', null, '50 ms')
 }
-
-const input = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 
 /** Says that something is done, and waits until the other process has looked. */
 async function step(...said) {
@@ -188,10 +186,13 @@ async function first(url, service) {
 
 const MODES = { follow, hold, watches, arrive }
 
+/** Those that connect themselves. */
+const ALONE = { first, floor, pick }
+
 async function main() {
   const [mode, url, service] = process.argv.slice(2)
-  if (mode === 'first') {
-    await first(url, service)
+  if (mode in ALONE) {
+    await ALONE[mode](url, service)
     return
   }
   if (mode) {
@@ -201,7 +202,6 @@ async function main() {
     process.stdin.destroy()
     return
   }
-  await picks()
   await many()
   await starting()
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import resource
 import sqlite3
 import subprocess
@@ -51,63 +50,44 @@ def row(
     print(json.dumps(rows.row(name, unit, figure, floor, floor_figure, goal)))
 
 
-def per_call(call: Callable[[], object], threads: int = 1) -> list[float]:
-    """Nanoseconds per call of each thread, the loop's own cost included, over several rounds."""
+def per_call(call: Callable[[], object], threads: int) -> None:
+    """Says for each line nanoseconds of one of many calls on each of so many threads, the loop's own cost included."""
 
     def work() -> None:
         for _ in range(CALLS):
             call()
 
-    rounds = []
-    for _ in range(ROUNDS):
+    while sys.stdin.readline():
         workers = [threading.Thread(target=work) for _ in range(threads)]
         began = time.perf_counter_ns()
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        rounds.append((time.perf_counter_ns() - began) / CALLS)
-    return rows.spread(rounds)
+        say((time.perf_counter_ns() - began) / CALLS)
 
 
-def picks() -> None:
-    """The hot path, beside a call of an attribute that does nothing but cross the boundary."""
+def picks(how: str, policy: str, threads: int) -> None:
+    """The hot path in two ways, and as their floor two calls that do nothing but cross the boundary."""
     memory = callsheet.memory.Memory("bench-picks")
     for port in range(1, 101):
         memory.put(callsheet.Instance("billing", "10.0.0.1", port))
     with callsheet.connect("memory:bench-picks") as client:
-        for policy in ("round_robin", "p2c"):
-            picker = client.picker("billing", policy=policy)
+        picker = client.picker("billing", policy="p2c" if policy == "p2c" else "round_robin")
 
-            def plain(pick: Callable[[], callsheet.Pick] = picker.pick) -> None:
-                pick().done()
+        def plain(pick: Callable[[], callsheet.Pick] = picker.pick) -> None:
+            pick().done()
 
-            def with_block(pick: Callable[[], callsheet.Pick] = picker.pick) -> None:
-                with pick():
-                    pass
+        def with_block(pick: Callable[[], callsheet.Pick] = picker.pick) -> None:
+            with pick():
+                pass
 
-            def empty(call: Callable[[], int] = picker.__len__) -> None:
-                call()
-                call()
+        def empty(call: Callable[[], int] = picker.__len__) -> None:
+            call()
+            call()
 
-            floor = per_call(empty)
-            row(f"Python pick()+done(), {policy}", "ns", per_call(plain), "two empty calls", floor, "150 ns")
-            row(
-                f"Python with pick(), {policy}",
-                "ns",
-                per_call(with_block),
-                "two empty calls",
-                floor,
-                "300 ns",
-            )
-            threads = os.cpu_count() or 1
-            row(
-                f"Python pick()+done(), {policy}, {threads} threads, each",
-                "ns",
-                per_call(plain, threads),
-                f"two empty calls on {threads} threads",
-                per_call(empty, threads),
-            )
+        ways: dict[str, Callable[[], object]] = {"pick": plain, "with": with_block, "floor": empty}
+        per_call(ways[how], threads)
 
 
 def first_list(folder: Path) -> None:
@@ -312,13 +292,15 @@ MODES: dict[str, Callable[..., None]] = {
 def main() -> None:
     if len(sys.argv) > 1:
         mode, url, *service = sys.argv[1:]
+        if mode in ("pick", "with", "floor"):
+            picks(mode, url, int(*service))
+            return
         if mode == "first":
             first(url, *service)
             return
         with callsheet.connect(url) as client:
             MODES[mode](client, *service)
         return
-    picks()
     start_up()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""What a row of the table is."""
+"""What a row of the table is, and what can be told from it."""
 
 from __future__ import annotations
 
@@ -32,3 +32,33 @@ def row(
 def spread(values: list[float]) -> list[float]:
     """Minimum, median and maximum."""
     return [min(values), statistics.median(values), max(values)]
+
+
+def shown(figure: list[float] | str | None, unit: str) -> str:
+    """Minimum, median and maximum; one value where these are the same."""
+    if figure is None:
+        return "-"
+    if isinstance(figure, str):
+        return figure
+    counts = all(value == int(value) for value in figure)
+    digits = 0 if counts or figure[1] >= 100 else 1 if figure[1] >= 10 else 2 if figure[1] >= 0.1 else 3
+    low, middle, high = (f"{value:,.{digits}f}" for value in figure)
+    return f"{middle} {unit}" if low == high else f"{middle} {unit} ({low} to {high})"
+
+
+def ratio(row: Row) -> float | None:
+    """The median over the one beside it."""
+    figure, floor = row["figure"], row["floor_figure"]
+    # What took no longer than what it is counted over has no ratio.
+    if not floor or isinstance(figure, str) or min(figure[1], floor[1]) <= 0:
+        return None
+    return figure[1] / floor[1]
+
+
+def reached(row: Row) -> bool | None:
+    """Whether the median is within a goal that is a number of the row's unit, or times what is beside it."""
+    number, _, of = row["goal"].partition(" ")
+    value = ratio(row) if of == "x" else row["figure"][1] if row["unit"].startswith(of) else None
+    if value is None or isinstance(value, str) or not number.replace(".", "", 1).isdigit():
+        return None
+    return value <= float(number)

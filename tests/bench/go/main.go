@@ -1,18 +1,17 @@
-// The rows of `make bench` that are measured in Go, as JSON lines for `bench.py`; with a mode, a URL and mostly a
-// service, the process that `bench.py` follows, weighs and counts.
+// The process in Go that `bench.py` lets pick, follows, weighs and counts.
 
 package main
 
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +20,6 @@ import (
 )
 
 const (
-	rounds    = 9
 	calls     = 1_000_000
 	instances = 100
 	watched   = 300
@@ -37,8 +35,10 @@ var (
 func main() {
 	modes := map[string]func(client *callsheet.Client, service string){"follow": follow, "hold": hold, "arrive": arrive}
 	switch {
-	case len(os.Args) == 1:
-		picks()
+	case len(os.Args) == 4 && os.Args[1] == "pick":
+		picks(os.Args[2], must(strconv.Atoi(os.Args[3])))
+	case len(os.Args) == 4 && os.Args[1] == "floor":
+		floors(must(strconv.Atoi(os.Args[3])))
 	case len(os.Args) == 3 && os.Args[1] == "watches":
 		watches(os.Args[2])
 	case len(os.Args) == 4 && os.Args[1] == "first":
@@ -48,7 +48,7 @@ func main() {
 		modes[os.Args[1]](client, os.Args[3])
 		check(client.Close())
 	default:
-		fmt.Fprintf(os.Stderr, "usage: %s [watches URL | follow|hold|arrive|first URL SERVICE]\n", os.Args[0])
+		fmt.Fprintf(os.Stderr, "usage: %s pick|floor POLICY THREADS | watches URL | follow|hold|arrive|first URL SERVICE\n", os.Args[0])
 		os.Exit(2)
 	}
 }
@@ -77,49 +77,50 @@ func step(said ...any) {
 	line() // its end says the same
 }
 
-// perCall is nanoseconds per call over several rounds: minimum, median and maximum.
-func perCall(call func()) [3]float64 {
-	var all [rounds]float64
-	for round := range all {
-		began := time.Now()
-		for range calls {
-			call()
-		}
-		all[round] = float64(time.Since(began).Nanoseconds()) / calls
+// perCall is nanoseconds of one of many calls on each of so many threads.
+func perCall(threads int, call func()) float64 {
+	var group sync.WaitGroup
+	began := time.Now()
+	for range threads {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for range calls {
+				call()
+			}
+		}()
 	}
-	slices.Sort(all[:])
-	return [3]float64{all[0], all[rounds/2], all[rounds-1]}
+	group.Wait()
+	return float64(time.Since(began).Nanoseconds()) / calls
 }
 
-// picks is the hot path, beside two calls that do nothing but cross the boundary.
-func picks() {
+// picks says for each line what a pick takes with its Done.
+func picks(policy string, threads int) {
 	memory := must(callsheet.OpenMemory("bench-picks"))
 	defer memory.Close()
 	for port := 1; port <= instances; port++ {
 		check(memory.Put(callsheet.Registration{Service: "billing", Address: "10.0.0.1", Port: port}))
 	}
 	client := must(callsheet.Connect(background, "memory:bench-picks"))
-	for _, row := range []struct {
-		policy callsheet.Policy
-		goal   string
-	}{{callsheet.RoundRobin, "100 ns"}, {callsheet.P2C, "150 ns"}} {
-		picker := must(client.Picker(background, "billing", row.policy))
-		floor := perCall(func() {
-			empty()
-			empty()
-		})
-		figure := perCall(func() {
+	picker := must(client.Picker(background, "billing", callsheet.Policy(policy)))
+	for line() {
+		fmt.Println(perCall(threads, func() {
 			pick, err := picker.Pick()
 			check(err)
 			pick.Done(nil)
-		})
-		line := must(json.Marshal(map[string]any{
-			"name": "Go pick()+done(), " + string(row.policy), "unit": "ns", "figure": figure,
-			"floor": "two empty calls", "floor_figure": floor, "goal": row.goal,
 		}))
-		fmt.Println(string(line))
 	}
 	check(client.Close())
+}
+
+// floors says for each line what two calls take that do nothing but cross the boundary.
+func floors(threads int) {
+	for line() {
+		fmt.Println(perCall(threads, func() {
+			empty()
+			empty()
+		}))
+	}
 }
 
 // follow says when it received each change.

@@ -3,6 +3,7 @@
 
 mod bare;
 mod modes;
+mod picks;
 mod put;
 mod put_consul;
 mod put_etcd;
@@ -10,17 +11,12 @@ mod put_etcd;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use callsheet::memory::Memory;
-use callsheet::{Client, Instance, Policy, Registration, block_on};
+use callsheet::{Client, Registration, block_on};
 use rusqlite::Connection;
 
 const ROUNDS: usize = 9;
-const CALLS: u32 = 1_000_000;
-const INSTANCES: u16 = 100;
 
 type Error = Box<dyn std::error::Error>;
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -29,7 +25,10 @@ fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        [] => figures(),
+        [] => first_list(),
+        ["pick", policy, threads] => picks::ours(policy, threads.parse()?),
+        ["floor", policy, threads] => picks::floor(policy, threads.parse()?),
+        ["tower", "1"] => picks::tower(),
         ["follow", url, service] => modes::follow(url, service),
         ["hold", url, service] => modes::hold(url, service),
         ["watches", url] => modes::watches(url),
@@ -49,14 +48,6 @@ fn main() -> Result<()> {
     }
 }
 
-fn figures() -> Result<()> {
-    let threads = std::thread::available_parallelism()?.get();
-    picks(1, "one thread")?;
-    picks(threads, &format!("{threads} threads"))?;
-    first_list()?;
-    Ok(())
-}
-
 /// Several rounds, sorted: the fastest, the middle and the slowest.
 fn spread(mut round: impl FnMut() -> f64) -> [f64; 3] {
     let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
@@ -64,59 +55,11 @@ fn spread(mut round: impl FnMut() -> f64) -> [f64; 3] {
     [rounds[0], rounds[ROUNDS / 2], rounds[ROUNDS - 1]]
 }
 
-/// Nanoseconds of one of `CALLS` calls on each of so many threads.
-fn per_call(threads: usize, call: impl Fn() + Sync) -> f64 {
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| (0..CALLS).for_each(|_| call()));
-        }
-    });
-    began.elapsed().as_nanos() as f64 / f64::from(CALLS)
-}
-
 fn row(name: &str, unit: &str, figure: [f64; 3], floor: &str, floor_figure: [f64; 3], goal: &str) {
     let row = serde_json::json!({
         "name": name, "unit": unit, "figure": figure, "floor": floor, "floor_figure": floor_figure, "goal": goal,
     });
     println!("{row}");
-}
-
-fn picks(threads: usize, on: &str) -> Result<()> {
-    let memory = Memory::named("bench-picks")?;
-    for port in 1..=INSTANCES {
-        memory.put(Instance::new("billing", "10.0.0.1", port))?;
-    }
-    let client = Client::connect("memory:bench-picks")?;
-    // What no picker can do without: find the current table, and hold and release what was picked.
-    let table = arc_swap::ArcSwap::from_pointee(Arc::new(AtomicU64::new(0)));
-    let held = spread(|| per_call(threads, || drop(black_box(Arc::clone(&table.load())))));
-    let clock = quanta::Clock::new();
-    let timed = spread(|| {
-        per_call(threads, || {
-            let start = clock.raw();
-            drop(black_box(Arc::clone(&table.load())));
-            black_box(clock.delta_as_nanos(start, clock.raw()));
-        })
-    });
-    let alone = threads == 1;
-    for (policy, floor, figure, goal) in [
-        (Policy::RoundRobin, "table load, hold, release", held, if alone { "30 ns" } else { "scales" }),
-        (Policy::P2c, "the same with two TSC reads", timed, if alone { "60 ns" } else { "scales" }),
-    ] {
-        let picker = block_on(client.picker("billing", policy))?;
-        let calls = spread(|| {
-            per_call(threads, || {
-                if let Ok(pick) = picker.pick() {
-                    pick.done(true);
-                }
-            })
-        });
-        let name = format!("Rust pick()+done(), {policy}, {INSTANCES} instances, {on}");
-        row(&name, "ns", calls, floor, figure, goal);
-    }
-    block_on(client.close())?;
-    Ok(())
 }
 
 const COUNT: u32 = 10_000;

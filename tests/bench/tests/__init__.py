@@ -1,0 +1,1 @@
+"""What is told from what was measured."""
