@@ -163,30 +163,30 @@ def beside_floors(name: str, policy: str, of: Figures) -> Iterator[Row]:
         yield row(f"{name} with pick(), {policy}", "ns", spread(block), sort.floor, floor, "300 ns")
 
 
-def on_threads(name: str, policy: str, of: Figures) -> Iterator[Row]:
+def on_threads(what: str, name: str, policy: str, of: Figures) -> Iterator[Row]:
     """How a pick scales."""
     alone = spread(of[named(name, "pick", policy)])
     for threads in many_threads():
-        each = of.get(named(name, "pick", policy, threads))
-        if each:
-            name_of = f"{name} pick()+done(), {policy}, {threads} threads, each"
-            yield row(name_of, "ns", spread(each), "one thread", alone)
+        if each := of.get(named(name, "pick", policy, threads)):
+            yield row(f"{what}, {threads} threads, each", "ns", spread(each), "one thread", alone)
 
 
 def rows(languages: list[Language]) -> Iterator[Row]:
     """Every row."""
     languages = [language for language in languages if language.name in SORTS]
+    names = [language.name for language in languages]
     of = measured(dict(processes(languages)))
     for policy, peers in PEERS.items():
         for peer in peers:
             figure = spread(of[named(peer.name, "pick", policy)])
             yield row(f"peer's pick: {peer.called}, {peer.does}", "ns", figure)
-        for language in languages:
-            yield from beside_peers(language.name, policy, of)
-    for step in (beside_floors, on_threads):
-        for policy, peers in PEERS.items():
-            for language in languages:
-                yield from step(language.name, policy, of)
-            if step is on_threads:
-                for peer in peers:
-                    yield from step(peer.name, policy, of)
+        for name in names:
+            yield from beside_peers(name, policy, of)
+    for policy in PEERS:
+        for name in names:
+            yield from beside_floors(name, policy, of)
+    for policy, peers in PEERS.items():
+        for name in names:
+            yield from on_threads(f"{name} pick()+done(), {policy}", name, policy, of)
+        for peer in peers:
+            yield from on_threads(f"peer's pick: {peer.called}", peer.name, policy, of)
