@@ -38,7 +38,7 @@ SECTIONS = (
         "Consul: a change until it is there, and CPU",
         r"^consul: (a registration|registration to|CPU of 1,000)",
     ),
-    ("The first list", r"first list|import|require"),
+    ("Starting, and the first list", r"first list|import|require"),
     ("Memory, and what one change makes anew", r" memory of |change of one|one change"),
     ("Many services, many registrations, nothing to do", r"registrations|watched services"),
     ("Everything else", ""),
@@ -79,7 +79,7 @@ def summary(rows: list[Row]) -> Iterator[str]:
     contests = [row for row in rows if row["floor"] in PEERS]
     ahead = [row for row in contests if behind(row)]
     yield f"A peer is ahead in {len(ahead)} of {len(contests)} rows that have one{':' if ahead else '.'}\n"
-    yield from (f"- {row['name']}: {ratio(row):.2f} times {row['floor']}" for row in ahead)
+    yield from (f"- {told(row)}: {ratio(row):.2f} times {row['floor']}" for row in ahead)
     judged = [row for row in rows if reached(row) is not None]
     missed = [row for row in judged if not reached(row)]
     yield ("\n" if ahead else "") + (
@@ -87,9 +87,14 @@ def summary(rows: list[Row]) -> Iterator[str]:
     )
     for row in missed:
         of = f", {ratio(row):.2f} times {row['floor']}" if row["goal"].endswith(" x") else ""
-        yield f"- {row['name']}: {shown(row['figure'], row['unit'])}{of}; the goal is {row['goal']}"
+        yield f"- {told(row)}: {shown(row['figure'], row['unit'])}{of}; the goal is {row['goal']}"
     if missed:
         yield ""
+
+
+def told(row: Row) -> str:
+    """Its name, before a colon: some end with a scheme."""
+    return row["name"].removesuffix(":")
 
 
 def tables(rows: list[Row]) -> Iterator[str]:

@@ -61,4 +61,5 @@ def reached(row: Row) -> bool | None:
     value = ratio(row) if of == "x" else row["figure"][1] if row["unit"].startswith(of) else None
     if value is None or isinstance(value, str) or not number.replace(".", "", 1).isdigit():
         return None
-    return value <= float(number)
+    # What is shown as the goal has reached it.
+    return value <= 1.005 * float(number)

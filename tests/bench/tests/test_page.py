@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import page
@@ -56,6 +57,15 @@ def test_only_what_is_between_the_marks_is_written_anew() -> None:
     assert page.written_into(written, [beside("Go memory of things", 1, 2)], "a machine") == written
 
 
+def test_the_page_and_its_picture_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "benchmarks.md").write_text(EMPTY)
+    page.write(every_row(), "a machine")
+    assert "Measured on a machine." in (tmp_path / "benchmarks.md").read_text()
+    assert (tmp_path / "images" / "benchmarks.svg").read_text() == picture.drawn(every_row())
+
+
 @pytest.mark.parametrize("missing", [page.BEGIN, page.END])
 def test_a_page_without_marks_is_refused(missing: str) -> None:
     with pytest.raises(ValueError, match="no place"):
@@ -63,11 +73,13 @@ def test_a_page_without_marks_is_refused(missing: str) -> None:
 
 
 def test_a_row_where_a_peer_is_ahead_is_left_in_and_marked() -> None:
-    rows = [beside("Go memory of things", 3, 2), beside("C memory of things", 1, 2)]
+    rows = [beside("Go memory of things, etcd:", 3, 2), beside("C memory of things", 1, 2)]
     written = page.written_into(EMPTY, rows, "a machine")
     assert "A peer is ahead in 1 of 2 rows" in written
-    assert f"- Go memory of things: 1.50 times {PEER}" in written
-    assert f"| Go memory of things | 3 ms | {PEER} | 2 ms | **1.50: the peer is ahead** | - |" in written
+    assert f"- Go memory of things, etcd: 1.50 times {PEER}" in written
+    assert (
+        f"| Go memory of things, etcd: | 3 ms | {PEER} | 2 ms | **1.50: the peer is ahead** | - |" in written
+    )
     assert f"| C memory of things | 1 ms | {PEER} | 2 ms | 0.50 | - |" in written
 
 
@@ -96,6 +108,7 @@ def test_a_goal_that_was_missed_is_told() -> None:
         ("2 %", "% of a core", True),
         ("1", "new", False),
         ("1 x, all alike", "ms", None),
+        ("1.995 ms", "ms", True),
         ("2 s", "ms", None),
         ("scales", "ms", None),
         ("-", "ms", None),
