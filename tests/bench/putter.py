@@ -27,10 +27,26 @@ class Putter:
         self._process = process
         self._number = 0
 
+    def cpu(self) -> int:
+        """Nanoseconds that it has run so far."""
+        return self._process.cpu()
+
     def seed(self, place: Place, count: int) -> None:
         """So many instances."""
-        self._process.tell(f"seed {place.putter} {count}")
+        self.seed_all([place], count)
+
+    def seed_all(self, places: list[Place], count: int) -> None:
+        """So many instances at each of them."""
+        self._process.tell(f"seed {count} {' '.join(place.putter for place in places)}")
         self._process.said()
+
+    def pace(self, places: list[Place], instances: int, count: int, pause: float) -> dict[int, int]:
+        """Changes as many instances, one in each pause, each another one of those that were seeded. When the answer to
+        each change was there, by the number that is in its value.
+        """
+        names = " ".join(place.putter for place in places)
+        self._process.tell(f"pace {count} {pause * 1e6:.0f} {instances} {names}")
+        return dict(enumerate(map(int, self._process.said().split()), 1))
 
     def put(self, places: list[Place], count: int) -> list[dict[int, Put]]:
         """Changes one instance at each of them so many times, in turns. Each change has a number, which is in the

@@ -5,8 +5,11 @@ mod bare;
 mod modes;
 mod picks;
 mod put;
+mod put_catalog;
 mod put_consul;
 mod put_etcd;
+mod put_local;
+mod scale;
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
@@ -41,6 +44,9 @@ fn main() -> Result<()> {
         ["bare", "arrive", endpoint, prefix] => bare::arrive(endpoint, prefix),
         ["bare", "first", endpoint, prefix] => bare::first(endpoint, prefix),
         ["bare", "hold", endpoint, prefix] => bare::hold(endpoint, prefix),
+        ["scale-instances", url, service, count] => scale::instances(url, service, count.parse()?),
+        ["scale-services", url, count] => scale::services(url, count.parse()?),
+        ["scale-registrations", url, count] => scale::registrations(url, count.parse()?),
         ["put", registry, endpoint] => put::serve(registry, endpoint),
         // Itself as another process.
         ["provide", url] => provide(url),

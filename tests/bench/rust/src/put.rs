@@ -1,17 +1,19 @@
 //! The process that changes what others follow, led by `putter.py`, which tells it what to put where: below a prefix of
-//! etcd, or as which service of Consul.
+//! etcd, or as which service of another registry.
 
 use std::io::BufRead;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Result;
 use crate::modes::{monotonic, say};
+use crate::put_catalog::Catalog;
 use crate::put_consul::Consul;
 use crate::put_etcd::Etcd;
+use crate::put_local::Local;
 
 /// Which instance is put again and again.
 const CHANGING: u32 = 24;
@@ -21,6 +23,7 @@ pub(crate) trait Store {
     /// One that is ready to be sent.
     type Put;
 
+    /// Instance `number` of a place, as change `n` leaves it.
     fn prepare(&self, place: &str, number: u32, n: u32) -> Result<Self::Put>;
 
     async fn put(&mut self, put: Self::Put) -> Result<()>;
@@ -33,7 +36,8 @@ pub(crate) fn address(number: u32) -> String {
     format!("10.0.{}.{}", number / 250, number % 250 + 1)
 }
 
-/// Reads `seed PLACE COUNT` and `put FIRST COUNT PLACE…`, each a line, until its input ends.
+/// Reads `seed COUNT PLACE…`, `put FIRST COUNT PLACE…` and `pace COUNT MICROSECONDS INSTANCES PLACE…`, each a line, until
+/// its input ends.
 pub(crate) fn serve(registry: &str, endpoint: &str) -> Result<()> {
     // Of one thread, so that as little as possible is between a put and its answer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -41,6 +45,8 @@ pub(crate) fn serve(registry: &str, endpoint: &str) -> Result<()> {
     match registry {
         "etcd" => lines(&runtime, runtime.block_on(Etcd::connect(endpoint))?, Duration::from_millis(2)),
         "consul" => lines(&runtime, runtime.block_on(Consul::connect(endpoint))?, Duration::from_millis(10)),
+        "catalog" => lines(&runtime, runtime.block_on(Catalog::connect(endpoint))?, Duration::ZERO),
+        "local" => lines(&runtime, Local::connect(endpoint)?, Duration::ZERO),
         _ => Err(format!("nobody knows how to put into {registry}").into()),
     }
 }
@@ -50,9 +56,17 @@ fn lines(runtime: &Runtime, mut store: impl Store, pause: Duration) -> Result<()
         let line = line?;
         let words: Vec<_> = line.split_whitespace().collect();
         match &words[..] {
-            ["seed", place, count] => {
-                runtime.block_on(store.seed(place, count.parse()?))?;
+            ["seed", count, places @ ..] => {
+                let count = count.parse()?;
+                for place in places {
+                    runtime.block_on(store.seed(place, count))?;
+                }
                 say("seeded")?;
+            }
+            ["pace", count, microseconds, instances, places @ ..] => {
+                let pause = Duration::from_micros(microseconds.parse()?);
+                let done = pace(&mut store, count.parse()?, pause, instances.parse()?, places);
+                say(&runtime.block_on(done)?.join(" "))?;
             }
             ["put", first, count, places @ ..] => {
                 let first: u32 = first.parse()?;
@@ -83,4 +97,25 @@ async fn put(store: &mut impl Store, changes: Range<u32>, places: &[&str], pause
         }
     }
     said.iter().try_for_each(|said| say(&said.join(" ")))
+}
+
+/// Changes number 1 to `count`, one at each pause, each of another instance as long as there are any. When the answer to
+/// each was there, by the clock that processes share.
+async fn pace(
+    store: &mut impl Store,
+    count: u32,
+    pause: Duration,
+    instances: u32,
+    places: &[&str],
+) -> Result<Vec<String>> {
+    let begun = Instant::now();
+    let mut answered = Vec::new();
+    for n in 1..=count {
+        let at = n as usize % places.len();
+        let put = store.prepare(places[at], n / places.len() as u32 % instances, n)?;
+        sleep_until(begun + pause * n).await;
+        store.put(put).await?;
+        answered.push(monotonic().to_string());
+    }
+    Ok(answered)
 }

@@ -30,12 +30,12 @@ impl Consul {
         Ok(Consul { endpoint: endpoint.to_owned(), sender })
     }
 
-    fn request(&self, method: Method, path: &str, body: String) -> Result<Request<Full<Bytes>>> {
+    pub(crate) fn request(&self, method: Method, path: &str, body: String) -> Result<Request<Full<Bytes>>> {
         let request = Request::builder().method(method).uri(path).header(HOST, &self.endpoint);
         Ok(request.body(Full::from(body))?)
     }
 
-    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<Bytes> {
+    pub(crate) async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<Bytes> {
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
