@@ -509,8 +509,12 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed("client"));
         }
-        registrations.retain(|_, running| running.shared.state() != State::Closed);
+        // Only where there is no more room: to look at all for each would take a program that has thousands ever longer.
+        if registrations.len() == registrations.capacity() {
+            registrations.retain(|_, running| running.shared.state() != State::Closed);
+        }
         match registrations.get(&key) {
+            Some(running) if running.shared.state() == State::Closed => {}
             Some(running) if running.shared.is_closing() => return Ok(Begun::After(running.clone())),
             Some(_) => {
                 return Err(Error::new(

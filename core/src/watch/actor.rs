@@ -26,6 +26,13 @@ const MEND: Duration = Duration::from_millis(500);
 
 /// How long the registry is waited for before a saved list is shown.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Between two lists, for each instance in them. A change makes the whole list anew, here and at all who read it, and the
+/// more instances there are, the more of them change.
+const PACE: Duration = Duration::from_micros(5);
+/// A list that would be held up for less is shown at once.
+const MOMENT: Duration = Duration::from_millis(1);
+
 pub(super) struct Actor {
     shared: Arc<Shared>,
     start: Start,
@@ -39,6 +46,9 @@ pub(super) struct Actor {
     believed: Option<Position>,
     /// An empty answer is held back until then.
     held_until: Option<Instant>,
+    /// When the truth was shown last, and when it is to be shown next, if it has changed since.
+    told: Instant,
+    due: Option<Instant>,
     /// When whoever it is from last vouched for what is shown.
     confirmed: Instant,
     live: bool,
@@ -91,6 +101,8 @@ impl Actor {
             origin: Origin::Registry,
             believed: None,
             held_until: None,
+            told: Instant::now(),
+            due: None,
             confirmed: Instant::now(),
             live: false,
             disk_read: false,
@@ -299,14 +311,21 @@ impl Actor {
             Err(error) => return End::Broken(error),
         };
         loop {
-            let held_until = self.held_until;
+            let (held_until, due) = (self.held_until, self.due);
             let update = tokio::select! {
                 update = follow.next() => update,
+                _ = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.believe();
+                    continue;
+                }
                 _ = sleep_until(held_until.unwrap_or_else(Instant::now)), if held_until.is_some() => {
                     self.believe();
                     continue;
                 }
             };
+            if self.due.is_some() && !matches!(update, Ok(Update::Changes { .. })) {
+                self.believe();
+            }
             match update {
                 Ok(Update::Changes { changes, position }) => {
                     changes.into_iter().for_each(|change| self.truth.apply(change));
@@ -316,7 +335,7 @@ impl Actor {
                     // A delete was seen, so an empty list here is proven, unless it only follows an unproven one.
                     if self.held_until.is_none() || !self.truth.is_empty() {
                         self.believed = Some(position);
-                        self.believe();
+                        self.believe_in_time();
                     }
                 }
                 Ok(Update::List(listing)) => match self.bounded(listing.records.len()) {
@@ -362,9 +381,19 @@ impl Actor {
         }
     }
 
+    /// Shows the truth: at once after some quiet, and where many instances change, only so often.
+    fn believe_in_time(&mut self) {
+        let due = self.told + PACE * self.truth.len() as u32;
+        if due.saturating_duration_since(Instant::now()) < MOMENT {
+            self.believe();
+        } else {
+            self.due = Some(due);
+        }
+    }
+
     /// Shows the truth, live.
     fn believe(&mut self) {
-        self.held_until = None;
+        (self.held_until, self.due, self.told) = (None, None, Instant::now());
         self.confirmed = Instant::now();
         if !self.live {
             tracing::debug!(service = &*self.shared.name, registry = &*self.shared.source, "live");

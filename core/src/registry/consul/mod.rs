@@ -3,6 +3,7 @@
 
 mod definition;
 mod diagnosis;
+mod elsewhere;
 mod entry;
 mod failure;
 mod follow;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use self::elsewhere::Elsewhere;
 use self::follow::{ConsulFollow, ConsulNames};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::fuzzing::fuzz;
@@ -59,6 +61,7 @@ pub(crate) fn open(config: &Config, counters: Arc<Counters>) -> Result<Arc<dyn R
     Ok(Arc::new(ConsulRegistry(Arc::new(Consul {
         pulse: Pulse::new(http.clone()),
         roll: Roll::new(http.clone()),
+        elsewhere: Elsewhere::default(),
         decoder: Decoder::new(counters),
         loaded: Mutex::default(),
         broke: Mutex::default(),
@@ -74,6 +77,7 @@ struct Consul {
     pulse: Pulse,
     turns: Arc<Turns>,
     roll: Arc<Roll>,
+    elsewhere: Elsewhere,
     decoder: Decoder,
     /// What loads found, for the follow that goes on from there.
     loaded: Mutex<HashMap<String, (Position, Known)>>,

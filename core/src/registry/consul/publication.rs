@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Consul;
 use super::definition::{self, by_hand_id, check_id};
@@ -30,9 +30,6 @@ use crate::registry::{
 const REASON: &str = "callsheet: ";
 /// Between two looks at the holder of an id that is wanted.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How long the servers are asked for an id before it is taken.
-const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// The rule that lets an instance be registered, renewed and withdrawn.
 pub(super) fn write_rule(service: &str) -> String {
@@ -67,8 +64,6 @@ impl Found {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Service<'a> {
-    #[serde(borrow, rename = "ID", default)]
-    id: Cow<'a, str>,
     #[serde(borrow, default)]
     service: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -140,28 +135,8 @@ async fn look(consul: &Consul, record: &Record, id: &str) -> Result<Option<Found
     }))
 }
 
-/// A live instance of this id that another agent has: ids are unique per agent only, but a default id that two machines
-/// share is a mistake.
-async fn elsewhere(consul: &Consul, record: &Record, id: &str) -> Result<Option<Owner>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Entry<'a> {
-        #[serde(borrow)]
-        service: Service<'a>,
-    }
-    let ask = super::read::service(consul, &record.instance.service).with("passing", "").with("stale", "");
-    // An agent that is cut off from its servers takes registrations nevertheless.
-    let Ok(Ok(answer)) = timeout(ELSEWHERE, consul.http.call(filtered(ask, "Service.ID", id))).await else {
-        return Ok(None);
-    };
-    let entries: Vec<Entry<'_>> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let same = entries.iter().filter(|entry| entry.service.id == id);
-    let mut owners = same.filter_map(|entry| entry.service.owner());
-    Ok(owners.find(|owner| Some(owner) != record.owner.as_ref()))
-}
-
 /// Asks only for what has this id, as far as Consul's filters can write it.
-fn filtered(ask: Ask, selector: &str, id: &str) -> Ask {
+pub(super) fn filtered(ask: Ask, selector: &str, id: &str) -> Ask {
     // Between backticks nothing has a meaning, and there is no way to have one there. Between quotes it is the same.
     match (id.contains('`'), id.contains(['"', '\\'])) {
         (false, _) => ask.with("filter", format!("{selector} == `{id}`")),
@@ -204,7 +179,7 @@ pub(super) async fn publish(consul: &Arc<Consul>, publish: Publish) -> Result<Pu
             return Ok(Published::Held(holder(consul, record, id, owner, version, ttl)));
         }
         None if claim == Claim::IfFree => {
-            if let Some(owner) = elsewhere(consul, &record, &id).await? {
+            if let Some(owner) = consul.elsewhere.owner(consul, &record, &id).await {
                 // Whoever may take it, may do so at its own agent.
                 return Ok(Published::Held(holder(consul, record, id, Some(owner), 0, ttl)));
             }
@@ -271,10 +246,8 @@ fn holder(
             match found {
                 Some(found) if !found.is_free(&record) => {}
                 Some(_) => return,
-                None => match elsewhere(&consul, &record, &id).await {
-                    Ok(Some(_)) => {}
-                    _ => return,
-                },
+                None if consul.elsewhere.owner(&consul, &record, &id).await.is_some() => {}
+                None => return,
             }
         }
     });

@@ -35,11 +35,41 @@ pub(super) struct Roll {
     changed: Notify,
 }
 
-#[derive(Default)]
 struct Lines {
     by_id: HashMap<String, Line>,
+    /// How many of these ids are the same but for capitals.
+    folded: HashMap<String, usize>,
     added: u64,
+    /// The shortest TTL, or a shorter one of somebody who left.
+    shortest: Duration,
     reader: Option<AbortHandle>,
+}
+
+impl Lines {
+    fn insert(&mut self, id: &str, line: Line) {
+        if self.by_id.insert(id.to_owned(), line).is_none() {
+            *self.folded.entry(folded(id)).or_default() += 1;
+        }
+    }
+
+    /// Takes off what has this number.
+    fn remove(&mut self, id: &str, number: u64) {
+        if self.by_id.get(id).is_none_or(|line| line.number != number) {
+            return;
+        }
+        self.by_id.remove(id);
+        let folded = folded(id);
+        if let Some(count) = self.folded.get_mut(&folded) {
+            *count -= 1;
+            if *count == 0 {
+                self.folded.remove(&folded);
+            }
+        }
+    }
+}
+
+fn folded(id: &str) -> String {
+    id.chars().flat_map(char::to_lowercase).collect()
 }
 
 struct Line {
@@ -62,16 +92,15 @@ pub(super) struct Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        let mut lines = self.roll.lines();
-        if lines.by_id.get(&self.id).is_some_and(|line| line.number == self.number) {
-            lines.by_id.remove(&self.id);
-        }
+        self.roll.lines().remove(&self.id, self.number);
     }
 }
 
 impl Roll {
     pub(super) fn new(http: Arc<Http>) -> Arc<Self> {
-        Arc::new(Roll { http, lines: Mutex::default(), changed: Notify::new() })
+        let (by_id, folded) = Default::default();
+        let lines = Lines { by_id, folded, added: 0, shortest: Duration::MAX, reader: None };
+        Arc::new(Roll { http, lines: Mutex::new(lines), changed: Notify::new() })
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -81,13 +110,10 @@ impl Roll {
     /// Whether this client has `id` at the agent for another service, or with other capitals, which the catalog takes for
     /// the same id.
     pub(super) fn has_elsewhere(&self, id: &str, service: &str) -> bool {
-        fn folded(id: &str) -> impl Iterator<Item = char> {
-            id.chars().flat_map(char::to_lowercase)
-        }
         let lines = self.lines();
         match lines.by_id.get(id) {
             Some(line) => line.service != service,
-            None => lines.by_id.keys().any(|known| folded(known).eq(folded(id))),
+            None => lines.folded.contains_key(&folded(id)),
         }
     }
 
@@ -104,13 +130,17 @@ impl Roll {
         let (absent, receiver) = watch::channel(None);
         let number = lines.added;
         let line = Line { number, service: service.to_owned(), owner, ttl, seen: Instant::now(), absent };
-        lines.by_id.insert(id.to_owned(), line);
+        lines.insert(id, line);
+        // One alike makes no difference; a shorter one than before is not to wait for the end of a longer pause.
+        let shorter = ttl < lines.shortest;
+        lines.shortest = lines.shortest.min(ttl);
         if lines.reader.as_ref().is_none_or(AbortHandle::is_finished) {
             lines.reader = Some(tokio::spawn(call(self.clone())).abort_handle());
         }
         drop(lines);
-        // A shorter TTL than before is not to wait for the end of a longer pause.
-        self.changed.notify_one();
+        if shorter {
+            self.changed.notify_one();
+        }
         Listed { roll: self.clone(), id: id.to_owned(), number, absent: receiver }
     }
 
@@ -118,11 +148,6 @@ impl Roll {
         if let Some(reader) = self.lines().reader.take() {
             reader.abort();
         }
-    }
-
-    /// Between two reads; `None` with nobody on the roll.
-    fn period(&self) -> Option<Duration> {
-        self.lines().by_id.values().map(|line| line.ttl).min().map(|ttl| ttl / 3)
     }
 
     fn compare(&self, before: u64, found: &Services) {
@@ -156,20 +181,19 @@ impl Roll {
 async fn call(roll: Arc<Roll>) {
     let mut last = Instant::now();
     loop {
-        let period = {
+        let shortest = {
             let mut lines = roll.lines();
-            match lines.by_id.values().map(|line| line.ttl).min() {
-                Some(ttl) => ttl / 3,
-                None => {
-                    lines.reader = None;
-                    return;
-                }
+            let shortest = lines.by_id.values().map(|line| line.ttl).min();
+            lines.shortest = shortest.unwrap_or(Duration::MAX);
+            if shortest.is_none() {
+                lines.reader = None;
             }
+            shortest
         };
-        let pause = (last + period).saturating_duration_since(Instant::now());
-        if timeout(pause, roll.changed.notified()).await.is_ok()
-            && last.elapsed() < roll.period().unwrap_or_default()
-        {
+        let Some(shortest) = shortest else { return };
+        let pause = (last + shortest / 3).saturating_duration_since(Instant::now());
+        // Somebody with a shorter one came.
+        if timeout(pause, roll.changed.notified()).await.is_ok() {
             continue;
         }
         last = Instant::now();

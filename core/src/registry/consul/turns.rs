@@ -21,8 +21,10 @@ const LONG: Duration = Duration::from_secs(60);
 /// The same where there are more services than turns. A query that is given up is one that the agent still counts, so
 /// whoever has a long turn keeps it.
 const SHORT: Duration = Duration::from_secs(2);
-/// How long a service goes without a turn before it is read without one.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Least time for which a service goes without a turn before it is read without one.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for each service that is followed: however many there are, those without a turn read 500 times a second at most.
+const READ: Duration = Duration::from_millis(2);
 
 static AGENTS: PerProcess<Mutex<HashMap<String, Weak<Turns>>>> = PerProcess::new(Mutex::default);
 
@@ -66,8 +68,10 @@ impl Turns {
     /// The next turn; `None` if there was none for so long that reading without one is better. `brief`: what is heard may
     /// be wrong for a while, so it is not waited for long.
     pub(super) async fn next(&self, brief: bool) -> Option<Turn> {
-        let permit = timeout(PATIENCE, self.free.clone().acquire_owned()).await.ok()?.ok()?;
-        let crowded = self.followers.load(Ordering::Relaxed) > self.turns;
+        let followers = self.followers.load(Ordering::Relaxed);
+        let patience = PATIENCE.max(READ * followers as u32);
+        let permit = timeout(patience, self.free.clone().acquire_owned()).await.ok()?.ok()?;
+        let crowded = followers > self.turns;
         Some(Turn { wait: if brief || crowded { SHORT } else { LONG }, _permit: permit })
     }
 
@@ -89,6 +93,8 @@ impl Drop for Follower {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -104,6 +110,19 @@ mod tests {
         drop(another);
         assert_eq!(turns.next(false).await.unwrap().wait, LONG);
         assert_eq!(turns.next(true).await.unwrap().wait, SHORT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_services_wait_for_turns_they_read_only_so_often() {
+        let turns = Arc::new(Turns::new(0));
+        let waited = async |followers: usize| {
+            let _followers: Vec<_> = (0..followers).map(|_| turns.follower()).collect();
+            let began = Instant::now();
+            assert!(turns.next(false).await.is_none());
+            began.elapsed()
+        };
+        assert_eq!(waited(300).await, Duration::from_secs(2));
+        assert_eq!(waited(5_000).await, Duration::from_secs(10));
     }
 
     #[test]
