@@ -232,8 +232,9 @@ test-soak: $(SOAK)
 	@$(BIN)/python tests/soak --seconds 30
 
 .PHONY: test-bench
-test-bench: $(BIN)/.tools
-	@$(BIN)/python -m pytest --quiet tests/bench/tests
+test-bench: $(BIN)/.package servers ## The benchmark's pages and pictures, and that what is measured of scale can be, at small sizes
+	@cargo build --quiet --locked -p callsheet-bench
+	@$(BIN)/python -m pytest --quiet --timeout 240 tests/bench/tests
 
 .PHONY: fuzz
 fuzz: SECONDS = 20

@@ -1,6 +1,6 @@
 """The table of `make bench`: every figure beside its floor or its peer, measured in the same run.
 
-Usage: bench.py [PART ...]    (pick, rust, node, python, local, etcd, consul, outages; default: all, which also writes
+Usage: bench.py [PART ...]    (pick, rust, node, python, local, etcd, consul, outages, scale; default: all, which also writes
 docs/benchmarks.md and its picture)
 
 The ratio is what counts; nanoseconds are of the machine that they were measured on.
@@ -28,6 +28,7 @@ import outages
 import page
 import pairs
 import picks
+import scale
 from languages import Language
 from rows import ratio, shown
 from rows import row as row_of
@@ -53,7 +54,7 @@ OWN = {"rust": RUST, "node": NODE, "python": PYTHON}
 #: Those with clients of a registry as peers.
 BESIDE = {"etcd", "consul"}
 #: Those on a server.
-SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows, "outages": outages.rows}
+SERVERS = {"etcd": on_etcd.rows, "consul": on_consul.rows, "outages": outages.rows, "scale": scale.rows}
 PARTS = ["pick", *OWN, "local", *SERVERS]
 LANGUAGES = [
     Language("Rust", RUST),
@@ -77,11 +78,11 @@ def need_everything(parts: list[str]) -> None:
         "Go (install Go 1.24 or newer)": shutil.which("go") is not None,
         "Node.js (install Node.js 20.9 or newer)": shutil.which("node") is not None,
     }
-    if {"etcd", "outages"} & set(parts):
+    if {"etcd", "outages", "scale"} & set(parts):
         there |= {
             "etcd (make servers)": binaries.etcd().exists(),
         }
-    if {"consul", "outages"} & set(parts):
+    if {"consul", "outages", "scale"} & set(parts):
         there["Consul (make servers)"] = binaries.consul().exists()
     if BESIDE.intersection(parts):
         there |= {

@@ -1,5 +1,5 @@
-"""What ten times as much costs one client: instances of a service, services, registrations, on each registry. The rows are
-printed with all others, and written into docs/scale.md.
+"""What ten times as much costs one client: instances of a service, services, registrations, on each registry. The rows
+are printed with all others, and written into docs/scale.md.
 """
 
 from __future__ import annotations
@@ -44,24 +44,22 @@ RATE = 5.0
 
 
 class Measure(NamedTuple):
-    """What a figure is of, its unit, and how much more work it is to be of at the larger size."""
+    """What a figure is of, and its unit."""
 
     name: str
     unit: str
-    work: int
 
 
-#: A list is ten times as long, and ten times as many instances of it change.
-LIVE = Measure("until all are there", "ms", FACTOR)
-MEMORY = Measure("memory", "MiB", FACTOR)
-CLIENT = Measure("CPU of the client", "% of a core", FACTOR)
-SERVER = Measure("CPU of the server", "% of a core", FACTOR)
-P50 = Measure("a change until its callback, p50", "ms", FACTOR)
-P99 = Measure("a change until its callback, p99", "ms", FACTOR)
-REGISTERED = Measure("until all are registered", "ms", FACTOR)
-RENEWING = Measure("CPU of the idle client", "% of a core", FACTOR)
-RENEWED = Measure("CPU of the server then", "% of a core", FACTOR)
-CLOSED = Measure("until all are withdrawn", "ms", FACTOR)
+LIVE = Measure("until all are there", "ms")
+MEMORY = Measure("memory", "MiB")
+CLIENT = Measure("CPU of the client", "% of a core")
+SERVER = Measure("CPU of the server", "% of a core")
+P50 = Measure("a change until its callback, p50", "ms")
+P99 = Measure("a change until its callback, p99", "ms")
+REGISTERED = Measure("until all are registered", "ms")
+RENEWING = Measure("CPU of the idle client", "% of a core")
+RENEWED = Measure("CPU of the server then", "% of a core")
+CLOSED = Measure("until all are withdrawn", "ms")
 
 Figures = dict[Measure, float]
 
@@ -171,32 +169,50 @@ class Growth(NamedTuple):
 
     registry: str
     kind: str
-    count: int
+    size: int
     measure: Measure
     small: float
     large: float
 
+    @property
+    def grew(self) -> str:
+        """By how much."""
+        return f"{self.large / self.small:.1f} x" if self.small > 0 else "-"
+
+    @property
+    def work(self) -> str:
+        """By how much there was more to do. A change of one service is no more of many."""
+        return "1 x" if self.kind == "services" and self.measure in (P50, P99) else f"{FACTOR} x"
+
+
+def shown(figure: float, unit: str) -> str:
+    """With three digits."""
+    return f"{figure:,.0f} {unit}" if figure >= 100 else f"{figure:.3g} {unit}"
+
 
 def growths(rust: list[str], registries: tuple[str, ...], sizes: dict[str, int]) -> Iterator[Growth]:
     """Everything, each on a registry of its own."""
-    for kind, count in sizes.items():
+    for kind, size in sizes.items():
         for registry in registries:
             at = []
-            for size in (count, count * FACTOR):
+            for count in (size, size * FACTOR):
                 with ground(registry) as on:
-                    at.append(KINDS[kind](rust, on, size))
+                    at.append(KINDS[kind](rust, on, count))
             small, large = at
             for measure, figure in small.items():
-                yield Growth(registry, kind, count, measure, figure, large[measure])
+                yield Growth(registry, kind, size, measure, figure, large[measure])
 
 
 def page(found: list[Growth]) -> str:
     """The table of docs/scale.md."""
-    lines = ["| registry | one client | measured | at N | at 10 N | grew | its work |", "|---|---|---|--:|--:|--:|--:|"]
-    for registry, kind, count, measure, small, large in found:
-        grew = f"{large / small:.1f} x" if small > 0 else "-"
-        what = f"{count:,} and {count * FACTOR:,} {kind}"
-        cells = (registry, what, measure.name, *(f"{n:,.3g} {measure.unit}" for n in (small, large)), grew, f"{measure.work} x")
+    lines = [
+        "| registry | one client | measured | at N | at 10 N | grew | its work |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
+    for growth in found:
+        registry, kind, size, (name, unit), small, large = growth
+        what = f"{size:,} and {size * FACTOR:,} {kind}"
+        cells = (registry, what, name, shown(small, unit), shown(large, unit), growth.grew, growth.work)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -206,6 +222,7 @@ def rows(languages: list[Language]) -> Iterator[Row]:
     found = list(growths(languages[0].command, REGISTRIES, SIZES))
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     PAGE.write_text(before + BEGIN + page(found) + END + rest.split(END)[1], encoding="utf-8")
-    for registry, kind, count, measure, small, large in found:
-        name = f"{registry}: {count * FACTOR:,} {kind}, {measure.name}"
-        yield row(name, measure.unit, [large] * 3, f"{count:,}", [small] * 3, f"{measure.work} x")
+    for growth in found:
+        registry, kind, size, (measure, unit), small, large = growth
+        name = f"{registry}: {size * FACTOR:,} {kind}, {measure}"
+        yield row(name, unit, [large] * 3, f"{size:,}", [small] * 3, growth.work)

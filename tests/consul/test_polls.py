@@ -17,7 +17,7 @@ SERVICES = 300
 #: Queries that wait at once, requests beside them, and what each of two clients keeps open of either kind.
 CONNECTIONS = 128 + 32 + 2 * 2 * 8
 # A change is told within the longest time that a service goes without a turn, and a request.
-TOLD = 5 * (5 + 0.5)
+TOLD = 5 * (2 + 0.5)
 
 
 class Connections:

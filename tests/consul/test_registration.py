@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 import callsheet
 import pytest
 import resolver
@@ -267,3 +270,18 @@ def test_one_id_on_two_agents_is_two_instances(new_consul: NewConsul) -> None:
         first.close()
         seen.until(lambda snapshot: {one.id: one.port for one in snapshot} == {"web": 81})
         assert second.state == "registered"
+
+
+def test_whoever_registers_many_of_a_service_reads_its_list_and_asks_not_for_each(either: Consul) -> None:
+    theirs = {"callsheet-owner": "node-7.3f2a9c10d4b8e65f/4711-8f14e45fceea167a"}
+    either.catalog.register("elsewhere", "billing", 80, id="10.0.0.1:80", meta=theirs)
+    asked = partial(either.agent.local.calls, "GET", "health/service/_")
+    with callsheet.connect(either.url) as client:
+        before, began = asked(), time.monotonic()
+        ids = {port: registered(client, port).id for port in range(100, 0, -1)}
+        seconds = int(time.monotonic() - began) + 1
+        # Eight questions and a list in each second.
+        assert asked() - before <= 9 * seconds
+    # What another machine has is found in either.
+    assert ids.pop(80).startswith("10.0.0.1:80~")
+    assert ids == {port: f"10.0.0.1:{port}" for port in ids}
