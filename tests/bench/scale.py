@@ -57,6 +57,7 @@ SERVER = Measure("CPU of the server", "% of a core")
 P50 = Measure("a change until its callback, p50", "ms")
 P99 = Measure("a change until its callback, p99", "ms")
 REGISTERED = Measure("until all are registered", "ms")
+BARE = Measure("the same by the agent's own interface", "ms")
 RENEWING = Measure("CPU of the idle client", "% of a core")
 RENEWED = Measure("CPU of the server then", "% of a core")
 CLOSED = Measure("until all are withdrawn", "ms")
@@ -111,13 +112,13 @@ def churned(
     on: Ground, client: Led, changing: Putter, followed: list[Place], instances: int, rate: float
 ) -> Figures:
     """What so many changes a second cost, and how long each of them takes."""
-    count, seconds = max(2, round(rate * CHANGING)), CHANGING
+    count = max(2, round(rate * CHANGING))
     client.go_on()
     client.said()
     changes.arrivals(client, lambda _: True)
     processes = [client.pid, *([on.server] if on.server else [])]
     before, began = [cpu_of(process) for process in processes], time.monotonic()
-    answered = changing.pace(followed, instances, count, seconds / count)
+    answered = changing.pace(followed, instances, count, CHANGING / count)
     seconds = time.monotonic() - began
     spent = [cpu_of(process) - cpu for process, cpu in zip(processes, before, strict=True)]
     found = changes.arrivals(client, lambda numbers: answered.keys() <= set(numbers))
@@ -158,7 +159,16 @@ def registrations(rust: list[str], on: Ground, count: int) -> Figures:
         took, whole = client.said().split()
         # One that is not withdrawn in time is left to its TTL.
         closed = float(took) if whole == "true" else float("inf")
-        return figures | dict(zip((RENEWING, RENEWED), idle, strict=False)) | {CLOSED: closed}
+        figures |= dict(zip((RENEWING, RENEWED), idle, strict=False)) | {CLOSED: closed}
+    return figures | bare(rust, on, count) if on.registry == "consul" else figures
+
+
+def bare(rust: list[str], on: Ground, count: int) -> Figures:
+    """What an agent takes for so many registrations, without callsheet."""
+    with putter(rust, on.registry, on.endpoint) as putting:
+        began = time.monotonic()
+        putting.seed(on.place("bare"), count)
+        return {BARE: (time.monotonic() - began) * 1e3}
 
 
 KINDS = {"instances": instances, "services": services, "registrations": registrations}
