@@ -119,25 +119,21 @@ def build(parts: list[str]) -> None:
         run("building the pickers in Go", ["go", "build", "-C", module, "-o", picks.GO, "."])
 
 
-def measured(parts: list[str]) -> list[Row]:
-    """Every row: of each part, which prints a JSON object per row, then those that every language has."""
-    rows: list[Row] = []
-    for part in parts:
-        print(f"measuring {part} ...", file=sys.stderr)
-        if part == "pick":
-            rows += picks.rows(LANGUAGES)
-        elif part == "local":
-            with tempfile.TemporaryDirectory() as folder:
-                rows += languages.rows(LANGUAGES, Path(folder))
-        elif part in SERVERS and not Path("/proc/self/fd").exists():
-            # What a process spends and holds is read from there.
-            rows.append(row_of(part, "", "measured on Linux only"))
-        elif part in SERVERS:
-            rows += SERVERS[part](LANGUAGES)
-        else:
-            lines = run(f"the part {part}", OWN[part]).splitlines()
-            rows += [json.loads(line) for line in lines if line.startswith("{")]
-    return rows
+def measured(part: str) -> list[Row]:
+    """The rows of a part; those that are in one language print them, a JSON object each."""
+    print(f"measuring {part} ...", file=sys.stderr)
+    if part == "pick":
+        return list(picks.rows(LANGUAGES))
+    if part == "local":
+        with tempfile.TemporaryDirectory() as folder:
+            return list(languages.rows(LANGUAGES, Path(folder)))
+    if part in SERVERS and not Path("/proc/self/fd").exists():
+        # What a process spends and holds is read from there.
+        return [row_of(part, "", "measured on Linux only")]
+    if part in SERVERS:
+        return list(SERVERS[part](LANGUAGES))
+    lines = run(f"the part {part}", OWN[part]).splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def printed(rows: list[Row]) -> None:
@@ -165,12 +161,13 @@ def main(asked: list[str]) -> None:
     parts = [part for part in PARTS if not asked or part in asked]
     need_everything(parts)
     build(parts)
-    rows = measured(parts)
+    rows = {part: measured(part) for part in parts}
     on = machine.described(with_servers=bool(SERVERS.keys() & set(parts)))
     print(f"{on}\n")
-    printed(rows)
+    printed([row for of in rows.values() for row in of])
     if not asked and Path("/proc/self/fd").exists():
-        page.write(rows, on)
+        # Scale has a page of its own.
+        page.write([row for part, of in rows.items() if part != "scale" for row in of], on)
 
 
 if __name__ == "__main__":
