@@ -1,7 +1,7 @@
 """The table of `make bench`: every figure beside its floor or its peer, measured in the same run.
 
-Usage: bench.py [PART ...]    (pick, rust, node, python, local, etcd, consul, outages, scale; default: all, which also writes
-docs/benchmarks.md and its picture)
+Usage: bench.py [PART ...]    (pick, rust, node, python, local, etcd, consul, outages, scale; default: all, which also
+writes docs/benchmarks.md and its picture)
 
 The ratio is what counts; nanoseconds are of the machine that they were measured on.
 """
