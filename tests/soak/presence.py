@@ -66,16 +66,24 @@ class Presence:
         wrong = []
         for attempt in attempts:
             wrong += [
-                f"{name} failed at {who}, {reason}: {attempt.why}" for who, reason in self._unexcused(attempt)
+                f"{self._when(attempt)} {name} failed at {who}, {reason}: {attempt.why}"
+                for who, reason in self._unexcused(attempt)
             ]
         for call in calls:
+            when = self._when(call)
             if not call.tried:
-                wrong.append(f"{name} waited {call.ended - call.began:.1f} s for one to call: {call.why}")
+                waited = call.ended - call.began
+                wrong.append(f"{when} {name} waited {waited:.1f} s for one to call: {call.why}")
             wrong += [
-                f"{name} failed a call at {who}, {reason}: {call.why}"
+                f"{when} {name} failed a call at {who}, {reason}: {call.why}"
                 for who, reason in self._unexcused(call)
             ]
         return wrong
+
+    def _when(self, failure: Failure) -> str:
+        """Seconds after the first fault, as the log of the run counts them."""
+        first = self._faults[0].began if self._faults else failure.began
+        return f"{failure.began - first:.1f} s:"
 
     def _unexcused(self, failure: Failure) -> list[tuple[str, str]]:
         with self._lock:

@@ -32,7 +32,7 @@ def test_who_had_just_gone_may_be_called_in_vain(presence: Presence) -> None:
 def test_who_listens_answers(presence: Presence) -> None:
     for at in (150, 301):
         (wrong,) = presence.judge("go", [], [failed("p0", at=at)])
-        assert wrong == "go failed at p0, who listened all the while: refused"
+        assert wrong == "0.0 s: go failed at p0, who listened all the while: refused"
 
 
 def test_who_went_long_ago_is_not_called(presence: Presence) -> None:
@@ -58,12 +58,12 @@ def test_what_was_over_before_is_none(presence: Presence) -> None:
 def test_each_attempt_of_a_call_needs_its_excuse(presence: Presence) -> None:
     presence.came("p1", 100)
     (wrong,) = presence.judge("go", [failed("p0", "p1", at=201)], [])
-    assert wrong == "go failed a call at p1, who listened all the while: refused"
+    assert wrong == "0.0 s: go failed a call at p1, who listened all the while: refused"
 
 
 def test_there_is_always_one_to_call(presence: Presence) -> None:
     (wrong,) = presence.judge("go", [Failure((), 10, 15, "no instance")], [])
-    assert wrong == "go waited 5.0 s for one to call: no instance"
+    assert wrong == "0.0 s: go waited 5.0 s for one to call: no instance"
 
 
 def test_one_that_left_and_was_killed_left_once(presence: Presence) -> None:
