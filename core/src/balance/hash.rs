@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn hashes_of_short_texts_are_all_different() {
-        let texts: Vec<_> = ('a'..='z').map(String::from).chain((0..100).map(|n| format!("i{n:02}"))).collect();
+        let texts: Vec<_> =
+            ('a'..='z').map(String::from).chain((0..100).map(|n| format!("i{n:02}"))).collect();
         let hashes: HashSet<_> =
             texts.iter().flat_map(|text| (0..1000).map(|seed| hash_with(seed, text))).collect();
         assert_eq!(hashes.len(), texts.len() * 1000);
