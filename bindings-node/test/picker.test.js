@@ -50,7 +50,10 @@ test('a key stays with its instance', async (t) => {
 
 test('who fails is ejected unless told otherwise', async (t) => {
   const { client, picker } = await three(t, 'round_robin')
-  const strict = await client.picker('billing', { policy: 'round_robin', ejection: { consecutiveFailures: 2 } })
+  const strict = await client.picker('billing', {
+    policy: 'round_robin',
+    ejection: { consecutiveFailures: 2 },
+  })
   const never = await client.picker('billing', { policy: 'round_robin', ejection: false })
   for (const one of [strict, picker, never]) {
     for (let n = 0; n < 30; n++) {

@@ -147,7 +147,9 @@ class Driver(synchronous.Driver):
         self.things[as_] = Callback(self.things[of], service, filter or {}, raises, closes)
 
     async def picker(self, of, as_, service, filter=None, options=None, **policy):
-        opening = self.things[of].picker(service, **policy, **filter or {}, **synchronous.picking(options or {}))
+        opening = self.things[of].picker(
+            service, **policy, **filter or {}, **synchronous.picking(options or {})
+        )
         self.things[as_] = await opening
 
     async def pick(self, of, as_, **how):
