@@ -50,6 +50,11 @@ def test_provider_and_consumer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert printed.rstrip().splitlines()[-1].endswith("[]")
 
 
+def complained(errors: str) -> list[str]:
+    """What Python's development mode complains of, but for steps that took long, as they do where much else runs."""
+    return [line for line in errors.splitlines() if not line.startswith("Executing <")]
+
+
 def test_provider_and_consumer_on_asyncio(tmp_path: Path) -> None:
     """Each in a process of its own."""
     environment = {**os.environ, "CALLSHEET_URL": f"local://{tmp_path}/registry.db"}
@@ -68,13 +73,13 @@ def test_provider_and_consumer_on_asyncio(tmp_path: Path) -> None:
             provider.send_signal(signal.SIGTERM)
             output, complaints = consumer.communicate(timeout=30)
             seen += output.splitlines(keepends=True)
-            assert complaints == ""
+            assert complained(complaints) == []
             assert provider.wait(30) == consumer.returncode == 0
         finally:
             provider.kill()
             consumer.kill()
         assert provider.stderr is not None
-        assert provider.stderr.read() == ""
+        assert complained(provider.stderr.read()) == []
     assert "{'team': 'pay'}" in seen[0]
     assert seen[1:3] == ["paid\n", "paid\n"]
     assert seen[-1].endswith("[]\n")
