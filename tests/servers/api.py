@@ -22,6 +22,7 @@ LATER = (
     "node is not the leader",
     "rpc error getting client",
     "failed to get conn",
+    "rpc error making call: write tcp",  # to a server that has just been killed
     "legacy mode",  # 1.8, before all servers have told each other that they know of ACLs
 )
 

@@ -14,6 +14,10 @@ pub(super) const FORGOTTEN: &str =
 pub(super) const LEADERLESS: &str =
     "its servers have no leader: start them until more than half run and reach one another";
 
+/// Why a refusal says nothing.
+pub(super) const UNREAD: &str =
+    "its servers know no token yet, as they have just started; if that stays so, look at acl.tokens.default of the agent";
+
 /// Whom a request was for, and what it was.
 pub(super) struct Asked<'a> {
     /// The URL, without secrets.
@@ -180,7 +184,7 @@ pub(super) fn root<'a>(
 }
 
 /// Consul's own words, which may be a page of HTML from somebody else.
-fn said(body: &[u8]) -> String {
+pub(super) fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     bounded(&line)

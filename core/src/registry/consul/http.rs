@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::failure::{Asked, LEADERLESS, is_early};
+use super::failure::{Asked, LEADERLESS, UNREAD, is_early, said};
 use super::greeting;
 use super::pools::{Pools, changed, paths};
 use super::token::Tokens;
@@ -276,32 +276,42 @@ impl Http {
     /// Waits until a refusal can be believed: servers that start know no token until they have a leader and its data. Fails
     /// if they find none.
     async fn ready(&self, ask: &Ask) -> Result<()> {
-        let leader = self.seen(ask, "consistent").await?;
+        let mut leader = None;
         for _ in 0..LOOKS {
-            if self.seen(ask, "stale").await? >= leader {
-                break;
+            if leader.is_none() {
+                leader = self.seen(ask, "consistent").await?;
+            }
+            if leader.is_some() && self.seen(ask, "stale").await? >= leader {
+                return Ok(());
             }
             sleep(BETWEEN_LOOKS).await;
         }
-        Ok(())
+        match leader {
+            Some(_) => Ok(()),
+            None => Err(self.asked(ask).error(Error::new(Code::Unavailable, UNREAD))),
+        }
     }
 
     /// The index of something that is not there, as the leader has it (`consistent`) or the agent's server (`stale`). Without
-    /// the token, so that it is not judged here too.
-    async fn seen(&self, ask: &Ask, consistency: &str) -> Result<u64> {
+    /// the token, so that it is not judged here too. `None` from one that has not read its data yet: it does not even know
+    /// whoever has no token.
+    async fn seen(&self, ask: &Ask, consistency: &str) -> Result<Option<u64>> {
         let asked = self.asked(ask);
         let pools = self.pools().await.map_err(|why| asked.error(why))?;
         let request = pools.calls.get(format!("{}/v1/health/service/-?{consistency}", self.base));
         let request = request.headers(self.introduction().map_err(|why| asked.error(why))?);
         match self.whole(request).await {
             Ok((status, answer)) if status != StatusCode::OK => {
+                if said(&answer.body).contains("ACL not found") {
+                    return Ok(None);
+                }
                 let error = asked.error(asked.refusal(status, &answer.body));
                 // What stands before the agent may refuse this too.
-                if error.refused() { Ok(0) } else { Err(error) }
+                if error.refused() { Ok(Some(0)) } else { Err(error) }
             }
-            Ok((_, answer)) => Ok(answer.index),
+            Ok((_, answer)) => Ok(Some(answer.index)),
             Err(Broken::Http(error)) => Err(asked.error(self.why(&asked, error).await)),
-            Err(Broken::TooLong) => Ok(0),
+            Err(Broken::TooLong) => Ok(Some(0)),
         }
     }
 
