@@ -86,6 +86,8 @@ class ConsulGround(Ground):
     deadline = 180.0
     # What an agent could not tell the servers it tries again every 15 to 30 s.
     late = 35.0
+    # What an agent forgets is gone from the servers too.
+    keepers = tuple(f"a{number}" for number in range(AGENTS))
 
     def __init__(self) -> None:
         self._consul = Consul(SERVERS, clients=AGENTS, proxied=True, rpc_proxied=True)

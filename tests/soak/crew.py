@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Crew:
     def __init__(self, ground: Ground, ledger: Ledger, logs: Path) -> None:
         self.ledger = ledger
-        self.presence = Presence(max(slot.ttl for slot in SERVED), ground.late)
+        self.presence = Presence(max(slot.ttl for slot in SERVED), ground.late, ground.keepers)
         self.processes: dict[str, Process] = {}
         self._holders = _hold(len(SERVED))
         self._ports = {slot.name: port for slot, port in zip(SERVED, self._holders, strict=True)}

@@ -59,6 +59,8 @@ class Ground(ABC):
     deadline: float
     """Within this everything is well again once it may be."""
     late: float
+    #: Members whose data is all there is, if there are such.
+    keepers: tuple[str, ...] = ()
     """So long after its faults it may tell its clients of what it was told during them."""
 
     @abstractmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: How long a provider's end may take to be known, beside its TTL, on a registry that nothing is done to.
@@ -33,10 +34,13 @@ class Span:
 
 
 class Presence:
-    def __init__(self, ttl: float, late: float) -> None:
-        """`late`: how long a registry may need, after the faults, to tell what it was told during them."""
+    def __init__(self, ttl: float, late: float, keepers: tuple[str, ...] = ()) -> None:
+        """`late`: how long a registry may need, after the faults, to tell what it was told during them. `keepers` are
+        those whose data is all there is, if there are such: a registry of which all forgot has none to show.
+        """
         self._ttl = ttl
         self._late = late
+        self._forgot: dict[str, list[float]] = {one: [] for one in keepers}
         self._lock = threading.Lock()
         self._absences: dict[str, list[Span]] = {}
         self._faults: list[Span] = []
@@ -61,6 +65,11 @@ class Presence:
         if self._faults:
             self._faults[-1].ended = min(self._faults[-1].ended, at)
 
+    def forgot(self, keepers: Iterable[str], at: float) -> None:
+        """Everything that they had been told."""
+        for one in keepers:
+            self._forgot[one].append(at)
+
     def judge(self, name: str, calls: list[Failure], attempts: list[Failure]) -> list[str]:
         """What failed at `name` for no good reason."""
         wrong = []
@@ -71,7 +80,7 @@ class Presence:
             ]
         for call in calls:
             when = self._when(call)
-            if not call.tried:
+            if not call.tried and not self._was_empty(call):
                 waited = call.ended - call.began
                 wrong.append(f"{when} {name} waited {waited:.1f} s for one to call: {call.why}")
             wrong += [
@@ -79,6 +88,12 @@ class Presence:
                 for who, reason in self._unexcused(call)
             ]
         return wrong
+
+    def _was_empty(self, call: Failure) -> bool:
+        since = call.began - self._late
+        return bool(self._forgot) and all(
+            any(since <= at <= call.ended for at in times) for times in self._forgot.values()
+        )
 
     def _when(self, failure: Failure) -> str:
         """Seconds after the first fault, as the log of the run counts them."""

@@ -130,6 +130,8 @@ class Run:
         self._faults.end(step)
         if step.kind in ABSENCES:
             return
+        if step.kind == "wipe":
+            self._crew.presence.forgot(step.whom, time.time())
         self._active -= 1
         if not self._active:
             self._healing = time.monotonic()

@@ -70,3 +70,15 @@ def test_one_that_left_and_was_killed_left_once(presence: Presence) -> None:
     presence.left("p0", 400)
     presence.left("p0", 450)
     assert len(presence.judge("go", [], [failed("p0", at=402 + TTL + MARGIN)])) == 1
+
+
+def test_a_registry_of_which_all_forgot_has_none_to_call() -> None:
+    presence = Presence(TTL, LATE, ("a0", "a1"))
+    waited = [Failure((), 110, 115, "no instance")]
+    assert len(presence.judge("go", waited, [])) == 1
+    presence.forgot(["a0"], 109)
+    assert len(presence.judge("go", waited, [])) == 1, "the other one had some"
+    presence.forgot(["a1"], 100)
+    assert presence.judge("go", waited, []) == []
+    for later in (116, 110 + LATE):
+        assert len(presence.judge("go", [Failure((), 110 + later, 115 + later, "no instance")], [])) == 1
