@@ -42,19 +42,9 @@ class Follower:
         assert found, f"{self.service} was not seen so within {deadline:g} s: {self.told()}"
         return time.monotonic() - began
 
-    def until_after(
-        self, revision: int, condition: Callable[[callsheet.Snapshot], bool], deadline: float
-    ) -> float:
-        """The same for a snapshot after the one of this revision."""
-        return self.until(lambda latest: latest.revision > revision and condition(latest), deadline)
-
     def until_ids(self, ids: set[str], deadline: float) -> float:
         """Waits until exactly these are live."""
         return self.until(lambda latest: latest.freshness == "live" and _ids(latest) == ids, deadline)
-
-    def told_of(self) -> int:
-        """The revision of the latest snapshot."""
-        return self.latest.revision if self.latest else 0
 
     def told(self) -> str:
         latest = self.latest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import callsheet
 import pytest
 from conftest import NewEtcd, NewServer, Say
@@ -9,7 +11,9 @@ from etcd_scene import EtcdScene
 from footprint import Stopwatch
 from scene import lasting
 from scenes import scene_of
+from servers import Cluster
 from servers.binaries import Version
+from servers.waiting import until
 
 # Longest pause between two tries, and one request: what a registration may take once etcd answers.
 RETRY, REQUEST = 5.0, 5.0
@@ -74,6 +78,11 @@ def test_03_lease_revoked_while_a_sibling_holds_it(version: Version, new_etcd: N
         say(f"5 back after {healed.seconds:.2f} s (promised {ttl / 3:g} s and a request)")
 
 
+def written_after(etcd: Cluster, key: str, revision: int) -> bool:
+    entry = etcd.store.get(key)
+    return entry is not None and entry.mod_revision > revision
+
+
 def test_04_own_key_deleted(version: Version, new_etcd: NewEtcd, say: Say) -> None:
     ttl = 3
     etcd = new_etcd(version=version)
@@ -83,14 +92,12 @@ def test_04_own_key_deleted(version: Version, new_etcd: NewEtcd, say: Say) -> No
         scene.steady()
         slowest = 0.0
         for _ in range(5):
-            before = follower.told_of()
             revision = etcd.store.delete(scene.key(one))
             deleted = Stopwatch()
             # In between it is gone, perhaps for less time than it takes to look.
-            follower.until_after(before, lambda latest: one.instance in latest, 5 * (ttl / 3 + REQUEST))
+            until(partial(written_after, etcd, scene.key(one), revision), 5 * (ttl / 3 + REQUEST))
             slowest = max(slowest, deleted.seconds)
-            again = etcd.store.get(scene.key(one))
-            assert again and again.mod_revision > revision
+            follower.until(lambda latest: one.instance in latest, REQUEST)
             siblings = [etcd.store.get(scene.key(sibling)) for sibling in registrations[1:]]
             assert all(entry and entry.mod_revision < revision for entry in siblings), "they were not touched"
         etcd.store.delete_prefix("/services/")
