@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Between two lists, for each instance in them. A change makes the whole list anew, here and at all who read it, and the
 /// more instances there are, the more of them change.
-const PACE: Duration = Duration::from_micros(5);
+const PACE: Duration = Duration::from_micros(1);
 /// A list that would be held up for less is shown at once.
 const MOMENT: Duration = Duration::from_millis(1);
 

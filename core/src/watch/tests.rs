@@ -58,7 +58,7 @@ async fn a_long_list_is_shown_at_once_after_some_quiet_and_else_only_so_often() 
         instance.weight = weight;
         memory.put(instance).unwrap();
     };
-    (1..=1_000).for_each(|port| put(port, 1));
+    (1..=5_000).for_each(|port| put(port, 1));
     let config = Config::new(Some("memory:long-list"), Options::new(), |_| None).unwrap();
     let registry = memory::open(&config, Arc::default());
     let start = Start { registry, ..start(Arc::default()) };
@@ -66,7 +66,7 @@ async fn a_long_list_is_shown_at_once_after_some_quiet_and_else_only_so_often() 
     let user = service.user();
     let watch = Watch::new(user.view(&Filter::new()).0, user);
     let weight = |snapshot: &Snapshot| snapshot.get("10.0.0.1:1").unwrap().weight;
-    assert_eq!(watch.next().await.unwrap().len(), 1_000);
+    assert_eq!(watch.next().await.unwrap().len(), 5_000);
     sleep(Duration::from_secs(1)).await;
 
     let changed = Instant::now();
@@ -80,7 +80,7 @@ async fn a_long_list_is_shown_at_once_after_some_quiet_and_else_only_so_often() 
         put(1, n);
     }
     while weight(&watch.next().await.unwrap()) < 100 {}
-    // 5 ms for each list of 1,000, in 100 ms.
+    // 5 ms for each list of 5,000, in 100 ms.
     let lists = start.counters.snapshots.get() - before;
     assert!((10..=21).contains(&lists), "{lists}");
 }
