@@ -16,7 +16,7 @@ pub(super) const LEADERLESS: &str =
 
 /// Why a refusal says nothing.
 pub(super) const UNREAD: &str =
-    "its servers know no token yet, as they have just started; if that stays so, look at acl.tokens.default of the agent";
+    "its servers know no token yet, as they start; if that stays so, look at acl.tokens.default of the agent";
 
 /// Whom a request was for, and what it was.
 pub(super) struct Asked<'a> {
