@@ -19,6 +19,8 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 
 BEGIN, END = "<!-- measured -->\n", "<!-- end: measured -->"
 
+PICTURE = "![What callsheet takes in each language, as a part of what a peer takes](images/benchmarks.svg)\n"
+
 #: As the rows name them.
 PEERS = frozenset(
     peer.called
@@ -60,7 +62,9 @@ def written_into(page: str, rows: list[Row], machine: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError("the page has no place for what was measured")
-    text = "\n".join([f"Measured on {machine}. Peers: {peers(rows)}.\n", *summary(rows), *tables(rows)])
+    text = "\n".join(
+        [f"Measured on {machine}. Peers: {peers(rows)}.\n", PICTURE, *summary(rows), *tables(rows)]
+    )
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
