@@ -169,7 +169,7 @@ def test_a_bar_that_nobody_measured_is_refused() -> None:
         picture.drawn([])
 
 
-def test_the_page_of_the_repository_has_its_place_and_shows_the_picture() -> None:
+def test_the_page_of_the_repository_has_its_place_and_is_written_with_the_picture() -> None:
     text = (page.DOCS / "benchmarks.md").read_text(encoding="utf-8")
     assert text.count(page.BEGIN) == text.count(page.END) == 1
-    assert re.search(r"!\[.+\]\(images/benchmarks\.svg\)", text)
+    assert re.search(r"!\[.+\]\(images/benchmarks\.svg\)", page.written_into(text, [], "a machine"))
