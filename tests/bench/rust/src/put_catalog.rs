@@ -7,7 +7,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 
 use crate::Result;
-use crate::put::{Store, address};
+use crate::put::{Store, address, on_consul};
 use crate::put_consul::Consul;
 
 /// Instances of one node.
@@ -32,15 +32,7 @@ impl Catalog {
         let own = format!("{id}~{service}");
         let body = serde_json::json!({
             "Node": format!("node-{}", number / NODE), "Address": "10.0.0.1", "SkipNodeUpdate": node_is_there,
-            "Service": {
-                "ID": own, "Service": service, "Address": address, "Port": 8080, "Tags": ["v2"],
-                "Meta": {
-                    "n": n.to_string(), "team": "pay", "callsheet-id": id, "callsheet-zone": "eu-1a",
-                    "callsheet-version": "1.4.2",
-                    "callsheet-owner": "node-7.3f2a9c10d4b8e65f/4711-8f14e45fceea167a",
-                },
-                "Weights": {"Passing": 1, "Warning": 1},
-            },
+            "Service": on_consul("Service", service, number, n),
             "Check": {
                 "CheckID": format!("callsheet:{own}"), "Name": "callsheet: the process renews this",
                 "ServiceID": own, "Status": "passing",

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::put::{Store, address};
+use crate::put::{Store, address, on_consul};
 
 /// One connection.
 pub(crate) struct Consul {
@@ -53,19 +53,11 @@ impl Store for Consul {
     /// An instance as callsheet registers it, under an id that no other service has at the agent.
     fn prepare(&self, service: &str, number: u32, n: u32) -> Result<Self::Put> {
         let address = address(number);
-        let (id, own) = (format!("{address}:8080"), format!("{address}:8080~{service}"));
-        let body = serde_json::json!({
-            "ID": own, "Name": service, "Address": address, "Port": 8080, "Tags": ["v2"],
-            "Meta": {
-                "n": n.to_string(), "team": "pay", "callsheet-id": id, "callsheet-zone": "eu-1a",
-                "callsheet-version": "1.4.2",
-                "callsheet-owner": "node-7.3f2a9c10d4b8e65f/4711-8f14e45fceea167a",
-            },
-            "Weights": {"Passing": 1, "Warning": 1},
-            "Check": {
-                "CheckID": format!("callsheet:{own}"), "Name": "callsheet: the process renews this",
-                "Status": "passing", "TTL": "24h", "DeregisterCriticalServiceAfter": "24h",
-            },
+        let own = format!("{address}:8080~{service}");
+        let mut body = on_consul("Name", service, number, n);
+        body["Check"] = serde_json::json!({
+            "CheckID": format!("callsheet:{own}"), "Name": "callsheet: the process renews this",
+            "Status": "passing", "TTL": "24h", "DeregisterCriticalServiceAfter": "24h",
         });
         self.request(Method::PUT, "/v1/agent/service/register", body.to_string())
     }
