@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::endpoint::Endpoint;
 use super::least::{least, load};
-use super::pick::{Pick, UNMEASURED, clock};
+use super::pick::{Choice, UNMEASURED, clock};
 use super::plan::Plan;
 use super::policy::Policy;
 use super::random::{below, random};
@@ -63,7 +63,7 @@ impl Chooser {
         table: &Table,
         hash: Option<u64>,
         clock: impl FnOnce() -> u64,
-    ) -> Option<Pick> {
+    ) -> Option<Choice> {
         let endpoints = &*table.endpoints;
         let count = endpoints.len();
         if count == 0 {
@@ -87,7 +87,7 @@ impl Chooser {
                     Plan::Scheduled(schedule) => better_of(endpoints, schedule, now),
                     _ => better(count, now, |at| &endpoints[at]),
                 };
-                return Some(Pick::new(endpoints[at].clone(), now));
+                return Some(Choice { endpoint: endpoints[at].clone(), start: now });
             }
             Kind::Least => match &table.plan {
                 Plan::Weighed(weights) => {
@@ -104,7 +104,7 @@ impl Chooser {
                 }
             }
         };
-        Some(Pick::new(endpoints[at].clone(), self.start))
+        Some(Choice { endpoint: endpoints[at].clone(), start: self.start })
     }
 
     /// One endpoint that is not among `tried`, when there is such. For p2c the better of two and for least outstanding the
@@ -117,7 +117,7 @@ impl Chooser {
         tried: &[impl AsRef<str>],
         hash: Option<u64>,
         clock: impl FnOnce() -> u64,
-    ) -> Option<Pick> {
+    ) -> Option<Choice> {
         let endpoints = &*table.endpoints;
         let fresh = |at: &usize| tried.iter().all(|id| id.as_ref() != endpoints[*at].instance.id);
         let mut others: Vec<_> = (0..endpoints.len()).filter(fresh).collect();
@@ -132,7 +132,7 @@ impl Chooser {
             Kind::P2c => {
                 let now = clock();
                 let at = others[better(count, now, |at| &endpoints[others[at]])];
-                return Some(Pick::new(endpoints[at].clone(), now));
+                return Some(Choice { endpoint: endpoints[at].clone(), start: now });
             }
             Kind::Least => {
                 others[least(count, random(), |at| {
@@ -149,7 +149,7 @@ impl Chooser {
             }
             Kind::Turns(_) | Kind::Random => others[below(count, random())],
         };
-        Some(Pick::new(endpoints[at].clone(), self.start))
+        Some(Choice { endpoint: endpoints[at].clone(), start: self.start })
     }
 }
 
@@ -208,14 +208,18 @@ fn shard() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::Outcome;
     use crate::balance::endpoint::endpoints;
     use crate::balance::random::seed;
     use crate::balance::table::Candidate;
     use crate::balance::tally::Bell;
+    use crate::balance::{Outcome, Pick};
     use crate::instance::Instance;
 
     const PICKS: u32 = 20_000;
+
+    fn picked(choice: Option<Choice>) -> Pick {
+        choice.unwrap().into()
+    }
 
     fn table(policy: Policy, instances: &[(&str, f64)]) -> Table {
         let bell = std::sync::Arc::new(Bell::new(0));
@@ -234,7 +238,7 @@ mod tests {
         table.endpoints[1].observe(1000, true, clock());
         let chooser = Chooser::new(Policy::P2c, true);
         for _ in 0..1000 {
-            let pick = chooser.choose_other(&table, &["failed"], None, clock).unwrap();
+            let pick = picked(chooser.choose_other(&table, &["failed"], None, clock));
             assert!(["one", "two"].contains(&pick.id()), "{}", pick.id());
         }
     }
@@ -247,7 +251,7 @@ mod tests {
             let table = table(Policy::LeastOutstanding, &instances);
             let _busy: Vec<_> = [1, 1, 2, 3, 3].map(|at: usize| table.endpoints[at].clone()).into();
             for _ in 0..100 {
-                let pick = chooser.choose_other(&table, &["failed"], None, clock).unwrap();
+                let pick = picked(chooser.choose_other(&table, &["failed"], None, clock));
                 assert_eq!(pick.id(), least);
             }
         }
@@ -260,18 +264,18 @@ mod tests {
             let chooser = Chooser::new(policy, true);
             let all = table(policy, &instances);
             for hash in (1..100).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
-                let mut tried = vec![chooser.choose(&all, Some(hash), clock).unwrap().id().to_owned()];
+                let mut tried = vec![picked(chooser.choose(&all, Some(hash), clock)).id().to_owned()];
                 for _ in 1..instances.len() {
-                    let next = chooser.choose_other(&all, &tried, Some(hash), clock).unwrap();
-                    let again = chooser.choose_other(&all, &tried, Some(hash), clock).unwrap();
+                    let next = picked(chooser.choose_other(&all, &tried, Some(hash), clock));
+                    let again = picked(chooser.choose_other(&all, &tried, Some(hash), clock));
                     assert!(next.id() == again.id() && !tried.iter().any(|id| id == next.id()), "{policy}");
                     tried.push(next.id().to_owned());
                 }
-                let from_the_start = chooser.choose_other(&all, &tried, Some(hash), clock).unwrap();
+                let from_the_start = picked(chooser.choose_other(&all, &tried, Some(hash), clock));
                 assert_eq!(from_the_start.id(), tried[0]);
                 if policy == Policy::RingHash {
                     let rest: Vec<_> = instances.into_iter().filter(|(id, _)| *id != tried[0]).collect();
-                    let without = chooser.choose(&table(policy, &rest), Some(hash), clock).unwrap();
+                    let without = picked(chooser.choose(&table(policy, &rest), Some(hash), clock));
                     assert_eq!(without.id(), tried[1], "whose key it would be without the first");
                 }
             }
@@ -284,7 +288,7 @@ mod tests {
             let pair = table(policy, &[("a", 1.0), ("b", 1.0)]);
             let chooser = Chooser::new(policy, true);
             for _ in 0..100 {
-                assert_eq!(chooser.choose_other(&pair, &["a"], None, clock).unwrap().id(), "b");
+                assert_eq!(picked(chooser.choose_other(&pair, &["a"], None, clock)).id(), "b");
             }
             assert!(chooser.choose_other(&pair, &["a", "b"], None, clock).is_some());
             assert!(chooser.choose_other(&Table::empty(), &["a"], None, clock).is_none());
@@ -300,7 +304,7 @@ mod tests {
         let chooser = Chooser::new(policy, false);
         let mut counts = vec![0.0; weights.len()];
         for _ in 0..PICKS {
-            let pick = chooser.choose(&table, None, || 1).unwrap();
+            let pick = picked(chooser.choose(&table, None, || 1));
             counts[usize::from(pick.port()) - 1] += 1.0;
             pick.done(Outcome::Cancelled);
         }

@@ -51,10 +51,9 @@ pub use ejection::Ejection;
 use hash::hash;
 pub use options::PickerOptions;
 pub use outstanding::{Outstanding, PICK_EXPIRY, Ticket};
-use pick::clock;
+use pick::{Choice, clock};
 pub use pick::{Outcome, Pick, Untaken};
 pub use policy::Policy;
-use table::Table;
 use tally::Bell;
 
 /// A load balancer over the current snapshot of a service. Cheap to clone; clones share their load figures.
@@ -271,19 +270,21 @@ impl Picker {
 impl Shared {
     #[inline]
     fn pick(&self, hash: Option<u64>) -> Result<Pick> {
-        let table = self.balancer.table.load();
-        self.balancer.chooser.choose(&table, hash, clock).ok_or_else(|| self.nothing(&table))
+        self.choose(hash).map(Pick::from).ok_or_else(|| self.nothing())
+    }
+
+    fn choose(&self, hash: Option<u64>) -> Option<Choice> {
+        self.balancer.chooser.choose(&self.balancer.table.load(), hash, clock)
     }
 
     fn pick_other(&self, tried: &[impl AsRef<str>], hash: Option<u64>) -> Result<Pick> {
-        let table = self.balancer.table.load();
-        let other = self.balancer.chooser.choose_other(&table, tried, hash, clock);
-        other.ok_or_else(|| self.nothing(&table))
+        let other = self.balancer.chooser.choose_other(&self.balancer.table.load(), tried, hash, clock);
+        other.map(Pick::from).ok_or_else(|| self.nothing())
     }
 
     #[cold]
-    fn nothing(&self, table: &Table) -> Error {
-        if table.is_closed() {
+    fn nothing(&self) -> Error {
+        if self.balancer.table.load().is_closed() {
             return Error::closed("picker");
         }
         Error::new(

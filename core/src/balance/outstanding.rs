@@ -173,6 +173,7 @@ impl Outstanding {
 #[cfg(test)]
 mod tests {
     use super::super::endpoint::{Endpoint, endpoints};
+    use super::super::pick::Choice;
     use super::*;
     use crate::sync::Arc;
 
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn add(picks: &mut Outstanding, endpoint: &Arc<Endpoint>, second: u64) -> Ticket {
-        picks.add_at(Pick::new(endpoint.clone(), 0), second * SECOND).0
+        picks.add_at(Choice { endpoint: endpoint.clone(), start: 0 }.into(), second * SECOND).0
     }
 
     #[test]

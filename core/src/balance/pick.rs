@@ -33,15 +33,24 @@ pub struct Pick {
     start: AtomicU64,
 }
 
+/// A pick as it leaves the way that chose it: a [`Pick`] can't be returned in registers, because of its atomic, and what was
+/// written to memory in parts and is read as a whole right after costs as much as the choice.
+pub(super) struct Choice {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) start: u64,
+}
+
+impl From<Choice> for Pick {
+    #[inline]
+    fn from(Choice { endpoint, start }: Choice) -> Self {
+        Pick { endpoint, start: AtomicU64::new(start) }
+    }
+}
+
 /// Stands for the start of a call whose duration does not matter. Even, as no time of [`clock`] is.
 pub(super) const UNMEASURED: u64 = 2;
 
 impl Pick {
-    #[inline]
-    pub(super) fn new(endpoint: Arc<Endpoint>, start: u64) -> Self {
-        Pick { endpoint, start: AtomicU64::new(start) }
-    }
-
     /// When it was made, as nanoseconds of [`clock`], if that was measured.
     #[inline]
     pub(super) fn started(&self) -> Option<u64> {

@@ -43,7 +43,7 @@ impl SimulatedPicker {
     /// As [`Picker::pick_key`](crate::Picker::pick_key).
     pub fn pick(&self, key: Option<&[u8]>, now: Duration) -> Option<Pick> {
         let table = self.balancer.table.load();
-        self.balancer.chooser.choose(&table, key.map(hash), || clock(now))
+        self.balancer.chooser.choose(&table, key.map(hash), || clock(now)).map(Pick::from)
     }
 
     /// As [`Pick::done`]. Says whether [`SimulatedPicker::tend`] is to be called.
