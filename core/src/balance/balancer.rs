@@ -181,8 +181,14 @@ impl Balancer {
         let is_good = |instance: &Instance| {
             (!filter.wants_healthy() || instance.is_healthy()) && !state.records.are_out(&instance.id)
         };
-        let callable: Vec<_> =
-            (0..endpoints.len()).filter(|&at| self.is_callable(&endpoints[at].instance)).collect();
+        let those = |is_wanted: &dyn Fn(&Instance) -> bool| -> Vec<usize> {
+            (0..endpoints.len()).filter(|&at| is_wanted(&endpoints[at].instance)).collect()
+        };
+        let mut callable = those(&|instance| self.is_callable(instance));
+        if callable.is_empty() {
+            // All of them at once: more likely the renewals do not get through than that everybody is dead.
+            callable = those(&|instance| instance.status != Status::Draining);
+        }
         let good: Vec<_> = callable.iter().copied().filter(|&at| is_good(&endpoints[at].instance)).collect();
         let usable =
             if panic::panics(good.len(), callable.len(), *panic_threshold) { callable } else { good };
@@ -257,7 +263,7 @@ mod tests {
     use crate::balance::Policy;
 
     #[test]
-    fn lapsed_instances_are_neither_used_nor_counted() {
+    fn lapsed_instances_are_not_counted_and_only_used_when_there_are_no_others() {
         let balancer = Balancer::new(PickerOptions::new(Policy::RoundRobin), Default::default());
         let with = |statuses: &[(Status, bool)]| {
             let list = statuses.iter().zip(1..).map(|(&(status, lapsed), port)| {
@@ -273,6 +279,17 @@ mod tests {
         assert_eq!(with(&[good, gone, gone, gone]), 1, "one of four is all there is");
         assert_eq!(with(&[good, bad, gone, gone]), 1, "half of two is enough");
         assert_eq!(with(&[good, bad, bad, gone]), 3, "a third is not");
-        assert_eq!(with(&[gone, gone]), 0);
+        assert_eq!(with(&[gone, gone]), 2, "there is nobody else");
+        assert_eq!(with(&[gone, (Status::Draining, false)]), 1);
+        assert_eq!(with(&[gone, bad]), 1);
+    }
+
+    #[test]
+    fn without_a_threshold_only_the_healthy_ones_are_used() {
+        let options = PickerOptions::new(Policy::RoundRobin).panic_threshold(0);
+        let balancer = Balancer::new(options, Default::default());
+        let mut gone = Instance::new("billing", "10.0.0.1", 1);
+        (gone.status, gone.lapsed) = (Status::Critical, true);
+        assert!(!balancer.offer(&[std::sync::Arc::new(gone)], Instant::now()));
     }
 }

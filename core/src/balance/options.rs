@@ -98,8 +98,9 @@ impl PickerOptions {
     }
 
     /// Healthy instances, in percent, below which those that are warning, critical or ejected are used too; draining
-    /// ones never are, and neither are those that nobody renews any more (Consul lists them as critical for minutes
-    /// after a crash), which do not count either. 0 to 100, 0 for never. Default: 50. Without meaning for a filter that takes unhealthy ones.
+    /// ones never are. Those that nobody renews any more (Consul lists them as critical for minutes after a crash) do
+    /// not count, and are used only when there are no others. 0 to 100, 0 for never. Default: 50. Without meaning for a
+    /// filter that takes unhealthy ones.
     #[must_use]
     pub fn panic_threshold(mut self, percent: u32) -> Self {
         self.panic_threshold = percent;

@@ -18,6 +18,10 @@ pub(super) const LEADERLESS: &str =
 pub(super) const UNREAD: &str =
     "its servers know no token yet, as they start; if that stays so, look at acl.tokens.default of the agent";
 
+/// Why a refusal is not known to say anything.
+pub(super) const UNSURE: &str = "it was refused, and whether the servers know all tokens yet was not answered in time: the agent hangs or can't reach \
+     its servers";
+
 /// Whom a request was for, and what it was.
 pub(super) struct Asked<'a> {
     /// The URL, without secrets.

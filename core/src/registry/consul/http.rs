@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::failure::{Asked, LEADERLESS, UNREAD, is_early, said};
+use super::failure::{Asked, LEADERLESS, UNREAD, UNSURE, is_early, said};
 use super::greeting;
 use super::pools::{Pools, changed, paths};
 use super::token::Tokens;
@@ -267,7 +267,9 @@ impl Http {
             answer = self.once(ask, pool, true).await?;
         }
         if refused(&answer) && self.has_token() {
-            self.ready(ask).await?;
+            // A query that waits may take a minute more than this.
+            let late = || self.asked(ask).error(Error::new(Code::Timeout, UNSURE));
+            timeout(self.limit, self.ready(ask)).await.map_err(|_| late())??;
             answer = self.once(ask, pool, false).await?;
         }
         Ok(answer)
