@@ -15,7 +15,7 @@ from servers.certificates import Certificates, Kind
 from servers.fixtures import NewConsul
 from servers.waiting import until
 from shared.seen import Seen, chain, registered, state_of, tagged
-from shared.strangers import greeting, pages, silent
+from shared.strangers import gate, greeting, pages, silent
 
 SECRET = "5ec2e7e7-0000-4000-8000-5ec2e75ec2e7"
 
@@ -298,6 +298,22 @@ def test_a_port_of_something_else(consul: Consul) -> None:
         told = "what listens there speaks no HTTP and is no agent: check host and port"
         refused(f"consul://{ssh}", "protocol", told)
         refused(f"consuls://{ssh}", "unavailable", "the server does not speak TLS on this port")
+
+
+def test_a_refusal_that_nothing_confirms_is_told_in_time(with_acl: Consul) -> None:
+    path = "/v1/health/service/billing"
+    with (
+        gate(with_acl.agent.endpoint, path) as (at, state),
+        callsheet.connect(f"consul://{at}", token=with_acl.tokens["app"], timeout=1) as client,
+        Seen(client, deadline=20) as seen,
+    ):
+        # The first query waits for 2 s only, and the next one for a minute.
+        until(lambda: any("wait=60000ms" in asked for asked in state.asked), 20)
+        state.shut = True
+        with_acl.agent.local.register("billing", 80)
+        # A request's time for the query and for the list; the query could take a minute more.
+        snapshot = seen.until(lambda snapshot: snapshot.freshness == "stale")
+        assert "not answered in time" in str(snapshot.last_error), snapshot.last_error
 
 
 def test_what_is_wrong_is_said_when_connecting() -> None:
