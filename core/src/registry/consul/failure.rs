@@ -19,8 +19,8 @@ pub(super) const UNREAD: &str =
     "its servers know no token yet, as they start; if that stays so, look at acl.tokens.default of the agent";
 
 /// Why a refusal is not known to say anything.
-pub(super) const UNSURE: &str = "it was refused, and whether the servers know all tokens yet was not answered in time: the agent hangs or can't reach \
-     its servers";
+pub(super) const UNSURE: &str =
+    "it was refused, and whether its servers know all tokens was not answered in time: the agent hangs";
 
 /// Whom a request was for, and what it was.
 pub(super) struct Asked<'a> {
